@@ -1,0 +1,14 @@
+//! Kubernetes API machinery as a library: a request comes in, a response goes out, and what
+//! lies between is the real server's behaviour over a [`storage`](crate::storage) of your own.
+//!
+//! The crate knows nothing of clusters, addresses or transports.
+
+#![forbid(unsafe_code)]
+
+pub mod openapi;
+pub mod patch;
+pub mod protobuf;
+pub mod quantity;
+pub mod selector;
+pub mod table;
+pub mod types;

@@ -1,0 +1,14 @@
+//! fakeapi impersonates many Kubernetes clusters on one machine, each at a virtual address.
+//!
+//! Read the modules in the order data moves: `ipam` and `netlink` give a cluster its address,
+//! `datapath` steers packets for it, `serve` turns a connection into requests, `cluster` is what
+//! answers, `journal` is what survives, `fkas` is how clusters are registered.
+
+pub mod addr;
+pub mod cluster;
+pub mod datapath;
+pub mod fkas;
+pub mod ipam;
+pub mod journal;
+pub mod netlink;
+pub mod serve;

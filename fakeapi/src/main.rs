@@ -1,0 +1,2 @@
+//! The fakeapi program.
+fn main() {}
