@@ -11,4 +11,5 @@ pub mod fkas;
 pub mod ipam;
 pub mod journal;
 pub mod netlink;
+pub mod register;
 pub mod serve;

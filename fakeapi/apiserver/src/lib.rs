@@ -10,5 +10,6 @@ pub mod patch;
 pub mod protobuf;
 pub mod quantity;
 pub mod selector;
+pub mod storage;
 pub mod table;
 pub mod types;

@@ -1,0 +1,125 @@
+//! The bounded memory of what changed, from which watches resume and pages stay consistent.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Compacted, Key, Object, Scope};
+
+/// The most changes one store remembers.
+pub const HISTORY_EVENTS: usize = 4096;
+
+/// How long a change is remembered at the least-busy end: as etcd's default compaction.
+///
+/// Checked when something is written, never by a timer.
+pub const HISTORY_KEEP: Duration = Duration::from_secs(5 * 60);
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// It was not there before.
+    Added,
+    /// It was there and is there.
+    Modified,
+    /// It is gone.
+    Deleted,
+}
+
+/// One change, as watchers see it.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// The revision of the change.
+    pub revision: u64,
+    /// The object's key.
+    pub key: Key,
+    /// The object after the change; for [`EventKind::Deleted`] its last state.
+    pub object: Arc<Object>,
+    /// The object before the change; a selector may have matched it and not the new one.
+    pub previous: Option<Arc<Object>>,
+}
+
+/// A change as it is kept: objects of the base are rendered when somebody asks.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) kind: EventKind,
+    pub(super) revision: u64,
+    pub(super) at: Instant,
+    pub(super) key: Key,
+    pub(super) object: Option<Arc<Object>>,
+    pub(super) previous: Option<Arc<Object>>,
+}
+
+/// The changes since `floor`, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    records: VecDeque<Record>,
+    /// Every change after this revision is here.
+    floor: u64,
+}
+
+impl History {
+    /// Begins anew at `revision`: nothing before it can be resumed.
+    pub(super) fn restart(&mut self, revision: u64) {
+        self.records.clear();
+        self.floor = revision;
+    }
+
+    pub(super) fn push(&mut self, record: Record) {
+        let now = record.at;
+        self.records.push_back(record);
+        while self.records.len() > HISTORY_EVENTS
+            || self
+                .records
+                .front()
+                .is_some_and(|r| now.duration_since(r.at) > HISTORY_KEEP)
+        {
+            if let Some(old) = self.records.pop_front() {
+                self.floor = old.revision;
+            }
+        }
+        if self.records.capacity() > 64 && self.records.len() < self.records.capacity() / 4 {
+            self.records.shrink_to(self.records.len() * 2);
+        }
+    }
+
+    /// The records after `after`.
+    pub(super) fn since(&self, after: u64) -> Result<impl Iterator<Item = &Record>, Compacted> {
+        if after < self.floor {
+            return Err(Compacted {
+                wanted: after,
+                oldest: self.floor,
+            });
+        }
+        let start = self.records.partition_point(|r| r.revision <= after);
+        Ok(self.records.range(start..))
+    }
+
+    /// Gives records that relied on the base for `key` the object they speak of, because the
+    /// base is about to forget it.
+    pub(super) fn settle(&mut self, key: &Key, object: &Arc<Object>) {
+        for record in self
+            .records
+            .iter_mut()
+            .filter(|r| r.object.is_none() && r.key == *key)
+        {
+            record.object = Some(object.clone());
+        }
+    }
+
+    /// What objects in `scope` that changed after `at` were at `at`; `None` for not there.
+    pub(super) fn undo(
+        &self,
+        scope: Scope<'_>,
+        at: u64,
+    ) -> Result<HashMap<Key, Option<Arc<Object>>>, Compacted> {
+        let mut before = HashMap::new();
+        for record in self.since(at)?.filter(|r| scope.covers(&r.key)) {
+            before
+                .entry(record.key.clone())
+                .or_insert_with(|| record.previous.clone());
+        }
+        Ok(before)
+    }
+}

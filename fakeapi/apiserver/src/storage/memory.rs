@@ -1,0 +1,459 @@
+//! A store in memory over a shared base.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::history::{History, Record};
+use super::{
+    Base, BaseChange, CommitError, CommitLog, Compacted, Entry, Event, EventKind, Expect, Key,
+    NoBase, NoLog, Object, Page, PageRequest, ResourceId, Storage,
+};
+
+/// Objects in memory, over a [`Base`], written to a [`CommitLog`] before they are seen.
+///
+/// An untouched store costs its base and a few words: no map, no history, no channel is
+/// allocated before the first write or watch.
+pub struct MemoryStore<B = NoBase, L = NoLog> {
+    log: L,
+    state: Mutex<State<B>>,
+}
+
+struct State<B> {
+    base: B,
+    revision: u64,
+    /// What was written here; `None` hides an object of the base.
+    written: BTreeMap<Key, Option<Arc<Object>>>,
+    history: History,
+    waiting: Vec<(ResourceId, Arc<Notify>)>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new(NoBase, NoLog, 1)
+    }
+}
+
+impl<B: Base, L: CommitLog> MemoryStore<B, L> {
+    /// A store over `base` whose clock stands at `revision`.
+    pub fn new(base: B, log: L, revision: u64) -> Self {
+        let mut history = History::default();
+        history.restart(revision);
+        let state = State {
+            base,
+            revision,
+            written: BTreeMap::new(),
+            history,
+            waiting: Vec::new(),
+        };
+        Self {
+            log,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Where this store writes its changes.
+    pub fn log(&self) -> &L {
+        &self.log
+    }
+
+    /// Reads the base.
+    pub fn with_base<T>(&self, read: impl FnOnce(&B) -> T) -> T {
+        read(&self.state.lock().base)
+    }
+
+    /// Changes the base and tells watchers.
+    ///
+    /// `change` gets the base and the first free revision: the n-th change that it returns has
+    /// that revision plus n. It writes to a log of its own; when it fails, it must have left the
+    /// base as it was.
+    ///
+    /// An object that was written to stays as it is written; one that was deleted here and is
+    /// added by the base comes back; one that the base removes is gone whoever wrote it.
+    ///
+    /// # Errors
+    /// What `change` returns.
+    pub fn change_base<E>(
+        &self,
+        change: impl FnOnce(&mut B, u64) -> Result<Vec<BaseChange>, E>,
+    ) -> Result<(), E> {
+        let mut state = self.state.lock();
+        let first = state.revision + 1;
+        for change in change(&mut state.base, first)? {
+            state.base_changed(change);
+        }
+        Ok(())
+    }
+
+    /// Applies what a log holds, while the store is being rebuilt.
+    ///
+    /// Records must come in the order they were written; watches can resume within them.
+    pub fn restore(&self, revision: u64, key: Key, object: Option<Object>) {
+        let mut state = self.state.lock();
+        if revision <= state.revision {
+            return;
+        }
+        state.revision = revision;
+        let previous = state.stored_or_base(&key);
+        let (kind, object) = match (object, &previous) {
+            (Some(new), None) => (EventKind::Added, Arc::new(new)),
+            (Some(new), Some(_)) => (EventKind::Modified, Arc::new(new)),
+            (None, Some(old)) => (EventKind::Deleted, old.clone()),
+            (None, None) => return,
+        };
+        state.apply(kind, key, object, previous);
+    }
+
+    /// Sets the clock forward, for a store rebuilt from a snapshot: older watches must relist.
+    pub fn restart_at(&self, revision: u64) {
+        let mut state = self.state.lock();
+        state.revision = state.revision.max(revision);
+        let revision = state.revision;
+        state.history.restart(revision);
+    }
+
+    /// Puts an object of a snapshot in its place without telling anyone; `None` hides the base's.
+    pub fn load(&self, key: Key, object: Option<Object>) {
+        self.state.lock().written.insert(key, object.map(Arc::new));
+    }
+
+    /// Calls `visit` with everything written here, for a snapshot; `None` hides the base's.
+    ///
+    /// The revision is that of the store while `visit` runs.
+    ///
+    /// # Errors
+    /// What `visit` returns.
+    pub fn snapshot(
+        &self,
+        begin: impl FnOnce(u64, &B) -> io::Result<()>,
+        mut visit: impl FnMut(&Key, Option<&Object>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let state = self.state.lock();
+        begin(state.revision, &state.base)?;
+        state
+            .written
+            .iter()
+            .try_for_each(|(key, object)| visit(key, object.as_deref()))
+    }
+}
+
+impl<B: Base> State<B> {
+    /// The object as it is stored, without what changes by itself.
+    fn stored_or_base(&self, key: &Key) -> Option<Arc<Object>> {
+        match self.written.get(key) {
+            Some(written) => written.clone(),
+            None => self.base.get(key),
+        }
+    }
+
+    /// The object as it is served.
+    fn current(&self, key: &Key) -> Option<Arc<Object>> {
+        match self.written.get(key) {
+            Some(written) => written.as_ref().map(|object| self.fresh(key, object)),
+            None => self.base.get(key),
+        }
+    }
+
+    fn fresh(&self, key: &Key, object: &Arc<Object>) -> Arc<Object> {
+        self.base
+            .refresh(key, object)
+            .unwrap_or_else(|| object.clone())
+    }
+
+    fn check(&self, key: &Key, expect: Expect) -> Result<Option<Arc<Object>>, CommitError> {
+        let stored = self.stored_or_base(key);
+        match (expect, &stored) {
+            (Expect::Absent, None) => Ok(stored),
+            (Expect::Absent, Some(_)) => Err(CommitError::Exists),
+            (Expect::Revision(_), None) => Err(CommitError::Missing),
+            (Expect::Revision(expected), Some(object)) => {
+                let current = object.meta.resource_version;
+                if current == expected {
+                    Ok(stored)
+                } else {
+                    Err(CommitError::Changed { current, expected })
+                }
+            }
+        }
+    }
+
+    /// Makes a change that is written down already.
+    fn apply(
+        &mut self,
+        kind: EventKind,
+        key: Key,
+        object: Arc<Object>,
+        previous: Option<Arc<Object>>,
+    ) {
+        if kind == EventKind::Deleted {
+            if self.base.get(&key).is_some() {
+                self.written.insert(key.clone(), None);
+            } else {
+                self.written.remove(&key);
+            }
+        } else {
+            self.written.insert(key.clone(), Some(object.clone()));
+        }
+        self.publish(kind, key, Some(object), previous);
+    }
+
+    fn base_changed(&mut self, change: BaseChange) {
+        let BaseChange { kind, key, last } = change;
+        self.revision += 1;
+        match (kind, self.written.get(&key)) {
+            (EventKind::Added | EventKind::Modified, Some(Some(_)))
+            | (EventKind::Modified | EventKind::Deleted, Some(None)) => {
+                if kind == EventKind::Deleted {
+                    self.written.remove(&key);
+                }
+            }
+            (EventKind::Added, _) => {
+                self.written.remove(&key);
+                self.publish(kind, key, None, None);
+            }
+            (EventKind::Modified, None) => self.publish(kind, key, None, last),
+            (EventKind::Deleted, _) => {
+                if let Some(last) = &last {
+                    self.history.settle(&key, last);
+                }
+                let written = self.written.remove(&key).flatten();
+                if let Some(object) = written.or(last) {
+                    self.publish(kind, key, Some(object.clone()), Some(object));
+                }
+            }
+        }
+    }
+
+    fn publish(
+        &mut self,
+        kind: EventKind,
+        key: Key,
+        object: Option<Arc<Object>>,
+        previous: Option<Arc<Object>>,
+    ) {
+        let resource = key.resource;
+        let (revision, at) = (self.revision, Instant::now());
+        self.history.push(Record {
+            kind,
+            revision,
+            at,
+            key,
+            object,
+            previous,
+        });
+        if let Some((_, notify)) = self.waiting.iter().find(|(of, _)| *of == resource) {
+            notify.notify_waiters();
+        }
+    }
+
+    fn list(&self, page: &PageRequest<'_>) -> Result<Page, Compacted> {
+        let at = page.at.unwrap_or(self.revision);
+        let before = self.history.undo(page.scope, at)?;
+        let mut found = Found {
+            limit: page.limit,
+            objects: Vec::new(),
+            more: false,
+        };
+        let mut past: Vec<(Key, Arc<Object>)> = Vec::new();
+        let mut visit = |key: &Key, current: &dyn Fn() -> Option<Arc<Object>>| {
+            let object = match before.get(key) {
+                Some(then) => then.clone(),
+                None => current(),
+            };
+            object.map_or(ControlFlow::Continue(()), |object| found.push(object))
+        };
+        if before.is_empty() {
+            self.merge(page, &mut visit);
+        } else {
+            // Objects that are gone now were there then: they join the walk at their places.
+            past.extend(before.iter().filter_map(|(key, then)| {
+                let gone = self.stored_or_base(key).is_none();
+                let after = page.after.is_none_or(|after| key.position() > after);
+                (gone && after).then(|| Some((key.clone(), then.clone()?)))?
+            }));
+            past.sort_by(|a, b| a.0.cmp(&b.0));
+            let mut past = past.into_iter().peekable();
+            self.merge(page, &mut |key, current| {
+                while let Some((_, object)) = past.next_if(|(k, _)| k < key) {
+                    found_push(&mut visit, key, object)?;
+                }
+                visit(key, current)
+            });
+            for (key, object) in past {
+                if found_push(&mut visit, &key, object).is_break() {
+                    break;
+                }
+            }
+        }
+        Ok(Page {
+            objects: found.objects,
+            revision: at,
+            more: found.more,
+        })
+    }
+
+    /// Walks the written objects and the base's together, in key order.
+    fn merge(
+        &self,
+        page: &PageRequest<'_>,
+        visit: &mut dyn FnMut(&Key, &dyn Fn() -> Option<Arc<Object>>) -> ControlFlow<()>,
+    ) {
+        let start = page.after.map_or_else(
+            || {
+                let namespace = page.scope.namespace.unwrap_or_default();
+                Bound::Included(Key::new(page.scope.resource, namespace, ""))
+            },
+            |(namespace, name)| Bound::Excluded(Key::new(page.scope.resource, namespace, name)),
+        );
+        let mut written = self
+            .written
+            .range((start, Bound::Unbounded))
+            .take_while(|(key, _)| page.scope.covers(key))
+            .peekable();
+        let mut ended = false;
+        self.base
+            .scan(page.scope, page.after, &mut |namespace, name| {
+                let step = (|| {
+                    while let Some((key, object)) =
+                        written.next_if(|(key, _)| key.position() < (namespace, name))
+                    {
+                        visit(key, &|| object.as_ref().map(|o| self.fresh(key, o)))?;
+                    }
+                    if let Some((key, object)) =
+                        written.next_if(|(key, _)| key.position() == (namespace, name))
+                    {
+                        return visit(key, &|| object.as_ref().map(|o| self.fresh(key, o)));
+                    }
+                    let key = Key::new(page.scope.resource, namespace, name);
+                    visit(&key, &|| self.base.get(&key))
+                })();
+                ended = step.is_break();
+                step
+            });
+        if !ended {
+            for (key, object) in written {
+                if visit(key, &|| object.as_ref().map(|o| self.fresh(key, o))).is_break() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Gives an object of the past to the visitor of the present.
+fn found_push(
+    visit: &mut dyn FnMut(&Key, &dyn Fn() -> Option<Arc<Object>>) -> ControlFlow<()>,
+    key: &Key,
+    object: Arc<Object>,
+) -> ControlFlow<()> {
+    visit(key, &|| Some(object.clone()))
+}
+
+/// A page as it fills.
+struct Found {
+    limit: usize,
+    objects: Vec<Arc<Object>>,
+    more: bool,
+}
+
+impl Found {
+    fn push(&mut self, object: Arc<Object>) -> ControlFlow<()> {
+        if self.objects.len() == self.limit {
+            self.more = true;
+            return ControlFlow::Break(());
+        }
+        self.objects.push(object);
+        ControlFlow::Continue(())
+    }
+}
+
+impl<B: Base, L: CommitLog> Storage for MemoryStore<B, L> {
+    fn revision(&self) -> u64 {
+        self.state.lock().revision
+    }
+
+    fn get(&self, key: &Key) -> Option<Arc<Object>> {
+        self.state.lock().current(key)
+    }
+
+    fn list(&self, page: &PageRequest<'_>) -> Result<Page, Compacted> {
+        self.state.lock().list(page)
+    }
+
+    fn commit(
+        &self,
+        key: &Key,
+        expect: Expect,
+        next: Entry<'_>,
+    ) -> Result<Arc<Object>, CommitError> {
+        let mut state = self.state.lock();
+        let previous = state.check(key, expect)?;
+        let revision = state.revision + 1;
+        let (kind, object) = match next {
+            Entry::Put(encode) if previous.is_none() => (EventKind::Added, encode(revision)),
+            Entry::Put(encode) => (EventKind::Modified, encode(revision)),
+            Entry::Remove(encode) => (EventKind::Deleted, encode(revision)),
+        };
+        let written = (kind != EventKind::Deleted).then_some(&object);
+        self.log
+            .append(revision, key, written)
+            .map_err(CommitError::Log)?;
+        state.revision = revision;
+        let object = Arc::new(object);
+        state.apply(kind, key.clone(), object.clone(), previous);
+        Ok(object)
+    }
+
+    fn changes(
+        &self,
+        resource: ResourceId,
+        after: u64,
+        max: usize,
+    ) -> Result<(Vec<Event>, u64), Compacted> {
+        let state = self.state.lock();
+        let mut events = Vec::new();
+        for record in state
+            .history
+            .since(after)?
+            .filter(|r| r.key.resource == resource)
+        {
+            if events.len() == max {
+                let read = events.last().map_or(after, |event: &Event| event.revision);
+                return Ok((events, read));
+            }
+            let Some(object) = record
+                .object
+                .clone()
+                .or_else(|| state.base.get(&record.key))
+            else {
+                continue;
+            };
+            events.push(Event {
+                kind: record.kind,
+                revision: record.revision,
+                key: record.key.clone(),
+                object,
+                previous: record.previous.clone(),
+            });
+        }
+        Ok((events, state.revision))
+    }
+
+    fn watch(&self, resource: ResourceId) -> Arc<Notify> {
+        let mut state = self.state.lock();
+        state
+            .waiting
+            .retain(|(of, notify)| *of == resource || Arc::strong_count(notify) > 1);
+        if let Some((_, notify)) = state.waiting.iter().find(|(of, _)| *of == resource) {
+            return notify.clone();
+        }
+        let notify = Arc::new(Notify::new());
+        state.waiting.push((resource, notify.clone()));
+        notify
+    }
+}
