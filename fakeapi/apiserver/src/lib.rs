@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod generated;
+pub mod json;
+pub mod names;
 pub mod openapi;
 pub mod patch;
 pub mod protobuf;
@@ -14,3 +16,4 @@ pub mod selector;
 pub mod storage;
 pub mod table;
 pub mod types;
+pub mod yaml;
