@@ -49,10 +49,13 @@ type recorder struct {
 	columns map[string][]metav1.TableColumnDefinition
 }
 
+// unused has a printer that no resource's storage uses: the server shows it in the default form.
+const unused = "CSIStorageCapacity"
+
 // TableHandler is called once for a kind and once for its list; the list adds nothing.
 func (r recorder) TableHandler(columns []metav1.TableColumnDefinition, printFunc interface{}) error {
 	kind := reflect.TypeOf(printFunc).In(0).Elem().Name()
-	if !strings.HasSuffix(kind, "List") && kind != "Status" {
+	if !strings.HasSuffix(kind, "List") && kind != "Status" && kind != unused {
 		r.columns[constant(kind)] = columns
 	}
 	return nil

@@ -79,12 +79,6 @@ pub(super) static CSI_NODE: &[Column] = &[
     column("Age", "string", "", 0, CREATED_DESCRIPTION),
 ];
 
-pub(super) static CSI_STORAGE_CAPACITY: &[Column] = &[
-    column("Name", "string", "name", 0, NAME_DESCRIPTION),
-    column("StorageClassName", "string", "", 0, "storageClassName represents the name of the StorageClass that the reported capacity applies to. It must meet the same requirements as the name of a StorageClass object (non-empty, DNS subdomain). If that object no longer exists, the CSIStorageCapacity object is obsolete and should be removed by its creator. This field is immutable."),
-    column("Capacity", "string", "", 0, "capacity is the value reported by the CSI driver in its GetCapacityResponse for a GetCapacityRequest with topology and parameters that match the previous fields.\n\nThe semantic is currently (CSI spec 1.2) defined as: The available capacity, in bytes, of the storage that can be used to provision volumes. If not set, that information is currently unavailable."),
-];
-
 pub(super) static DAEMON_SET: &[Column] = &[
     column("Name", "string", "name", 0, NAME_DESCRIPTION),
     column("Desired", "integer", "", 0, "The total number of nodes that should be running the daemon pod (including nodes correctly running the daemon pod). More info: https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/"),

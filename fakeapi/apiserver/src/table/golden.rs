@@ -55,13 +55,24 @@ macro_rules! families {
 }
 
 static FAMILIES: &[(&str, &str)] = families![
+    "admission",
+    "autoscaling",
     "batch",
+    "certificates",
     "coordination",
     "core",
+    "devices",
+    "event",
+    "machinery",
+    "network",
     "node",
     "pod",
+    "policy",
+    "rbac",
+    "scheduling",
     "service",
-    "workload"
+    "storage",
+    "workload",
 ];
 
 fn examples() -> impl Iterator<Item = (&'static str, Example)> {
@@ -94,7 +105,11 @@ fn every_printer_has_an_example() {
     let tried: BTreeSet<_> = examples()
         .map(|(_, example)| (example.group().to_owned(), example.resource))
         .collect();
-    for printer in PRINTERS {
+    // The judge links no aggregator, so API services have a test of their own.
+    for printer in PRINTERS
+        .iter()
+        .filter(|printer| printer.resource != "apiservices")
+    {
         let key = (printer.group.to_owned(), printer.resource.to_owned());
         assert!(tried.contains(&key), "no example of {key:?}");
     }

@@ -14,23 +14,34 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+mod admission;
+mod autoscaling;
 mod batch;
+mod certificates;
 #[rustfmt::skip]
 mod columns;
 mod coordination;
 mod core;
+mod devices;
 mod duration;
+mod event;
 mod fields;
 #[cfg(test)]
 mod golden;
 mod labels;
+mod machinery;
+mod network;
 mod node;
 mod options;
 mod partial;
 mod pod;
+mod policy;
 mod printer;
+mod rbac;
 mod registry;
+mod scheduling;
 mod service;
+mod storage;
 mod workload;
 mod writer;
 
