@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::fields::{Fields, NONE, number, row};
+use super::duration::human_duration;
+use super::fields::{Fields, NONE, between, number, row};
 
 pub(super) fn claim(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
     row![object.name(), claim_state(object), object.age(now)]
@@ -40,17 +41,14 @@ pub(super) fn slice(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
 
 pub(super) fn taint_rule(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
     let taint = object.at(&["spec", "taint"]);
-    let added = if taint.has(&["timeAdded"]) {
-        taint.since(&["timeAdded"], now)
-    } else {
-        String::new()
-    };
+    // The real server fills the time in on reading, so a taint without one is always new.
+    let added = taint.time(&["timeAdded"]).unwrap_or(now);
     row![
         object.name(),
         taint.text(&["key"]),
         taint.text(&["value"]),
         taint.text(&["effect"]),
-        added,
+        human_duration(between(added, now)),
         object.age(now),
     ]
 }
@@ -100,12 +98,12 @@ pub(super) fn pool_status_request(object: Fields<'_>, now: Timestamp) -> Vec<Val
             "-".to_owned()
         }
     };
-    let sum = |key| status.items(&["pools"]).map(|pool| pool.int(&[key])).sum();
-    let errors = status
-        .items(&["pools"])
+    let pools = || status.items(&["pools"]);
+    let sum = |key| pools().fold(0_i64, |sum, pool| sum.saturating_add(pool.int(&[key])));
+    let errors = pools()
         .filter(|pool| pool.has(&["validationError"]))
         .count();
-    let pools = status.int(&["poolCount"]);
+    let known = status.int(&["poolCount"]);
     let completed = match query {
         Query::Complete(condition) => condition.since(&["lastTransitionTime"], now),
         _ => NONE.to_owned(),
@@ -118,8 +116,8 @@ pub(super) fn pool_status_request(object: Fields<'_>, now: Timestamp) -> Vec<Val
         show(sum("allocatedDevices")),
         show(sum("unavailableDevices")),
         show(number(errors)),
-        pools,
-        query.status(status.count(&["pools"]), pools),
+        known,
+        query.status(status.count(&["pools"]), known),
         completed,
     ]
 }

@@ -100,6 +100,75 @@ fn rows_are_those_of_the_real_printers() {
     );
 }
 
+/// Calls `check` with `whole` after each value in it, one at a time, was replaced.
+fn each_replaced(whole: &Value, replacement: &Value, check: &mut dyn FnMut(&Value)) {
+    fn walk(whole: &mut Value, at: &str, with: &Value, check: &mut dyn FnMut(&Value)) {
+        let place = whole
+            .pointer_mut(at)
+            .expect("the path was made from the value");
+        let below: Vec<String> = match &*place {
+            Value::Object(map) => map
+                .keys()
+                .map(|key| key.replace('~', "~0").replace('/', "~1"))
+                .collect(),
+            Value::Array(list) => (0..list.len()).map(|index| index.to_string()).collect(),
+            _ => Vec::new(),
+        };
+        let old = std::mem::replace(place, with.clone());
+        check(whole);
+        *whole
+            .pointer_mut(at)
+            .expect("only what is below the path changed") = old;
+        for key in below {
+            walk(whole, &format!("{at}/{key}"), with, check);
+        }
+    }
+    walk(&mut whole.clone(), "", replacement, check);
+}
+
+#[test]
+fn a_value_of_another_type_still_makes_a_whole_row() {
+    let now: Timestamp = NOW.parse().expect("a time");
+    let strangers = [
+        serde_json::json!(null),
+        serde_json::json!(i64::MAX),
+        serde_json::json!(-1.5),
+        serde_json::json!("9999-12-31T23:59:59Z"),
+        serde_json::json!("a\u{e9}/:, "),
+        serde_json::json!([[], {}, "x"]),
+        serde_json::json!({"a": {}}),
+    ];
+    for (family, example) in examples() {
+        let printer = printer(example.group(), &example.resource);
+        for stranger in &strangers {
+            each_replaced(&example.object, stranger, &mut |object| {
+                let cells = printer.cells(object, now).len();
+                assert_eq!(
+                    cells,
+                    example.cells.len(),
+                    "{family} {}: {object}",
+                    example.case
+                );
+            });
+        }
+    }
+}
+
+#[test]
+fn a_row_has_a_cell_for_each_column() {
+    for (family, example) in examples() {
+        // The real printer of addresses makes an age that it has no column for.
+        let extra = usize::from(example.resource == "ipaddresses");
+        let columns = printer(example.group(), &example.resource).columns().len();
+        assert_eq!(
+            example.cells.len(),
+            columns + extra,
+            "{family} {}",
+            example.case
+        );
+    }
+}
+
 #[test]
 fn every_printer_has_an_example() {
     let tried: BTreeSet<_> = examples()

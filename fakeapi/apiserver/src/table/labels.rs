@@ -18,7 +18,7 @@ pub(super) fn format_label_selector(selector: Fields<'_>) -> String {
 }
 
 /// A `LabelSelector` as query text, `""` when it is empty; `None` for one that validation refuses
-/// (an unknown operator, or a set operator without values).
+/// (no key, an unknown operator, a set operator without values).
 pub(super) fn requirements(selector: Fields<'_>) -> Option<String> {
     let mut parts = Vec::new();
     for (key, value) in selector.entries(&["matchLabels"]) {
@@ -39,6 +39,9 @@ pub(super) fn requirements(selector: Fields<'_>) -> Option<String> {
 }
 
 fn requirement(key: &str, expression: Fields<'_>) -> Option<String> {
+    if key.is_empty() {
+        return None;
+    }
     let mut values = expression.texts(&["values"]);
     values.sort_unstable();
     match (expression.text(&["operator"]), values.is_empty()) {
@@ -77,6 +80,10 @@ mod tests {
             ),
             (
                 json!({"matchExpressions": [{"key": "a", "operator": "In"}]}),
+                "<error>",
+            ),
+            (
+                json!({"matchExpressions": [{"operator": "Exists"}]}),
                 "<error>",
             ),
         ];

@@ -45,7 +45,7 @@ struct Restarts {
 
 impl Restarts {
     fn add(&mut self, status: Fields<'_>) {
-        self.count += status.int(&["restartCount"]);
+        self.count = self.count.saturating_add(status.int(&["restartCount"]));
         self.last = self
             .last
             .max(status.time(&["lastState", "terminated", "finishedAt"]));

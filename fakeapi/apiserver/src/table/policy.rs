@@ -1,5 +1,7 @@
 //! Kinds that tell the scheduler, the kubelet and the server what they may do.
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -44,19 +46,32 @@ pub(super) fn runtime_class(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
 
 pub(super) fn flow_schema(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
     let spec = object.at(&["spec"]);
-    let precedence = match spec.int(&["matchingPrecedence"]) {
-        0 => DEFAULT_PRECEDENCE,
-        precedence => precedence,
+    let method = if spec.has(&["distinguisherMethod"]) {
+        spec.text(&["distinguisherMethod", "type"])
+    } else {
+        NONE
     };
     let dangling = object.condition(&["status", "conditions"], "Dangling");
     row![
         object.name(),
         spec.text(&["priorityLevelConfiguration", "name"]),
-        precedence,
-        spec.optional_text_or(&["distinguisherMethod", "type"], NONE),
+        precedence(object),
+        method,
         object.age(now),
         dangling.map_or("?", |condition| condition.text(&["status"])),
     ]
+}
+
+/// The schemas that are tried first come first in a list.
+pub(super) fn by_precedence(a: Fields<'_>, b: Fields<'_>) -> Ordering {
+    (precedence(a), a.name()).cmp(&(precedence(b), b.name()))
+}
+
+fn precedence(schema: Fields<'_>) -> i64 {
+    match schema.int(&["spec", "matchingPrecedence"]) {
+        0 => DEFAULT_PRECEDENCE,
+        precedence => precedence,
+    }
 }
 
 pub(super) fn priority_level(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
@@ -81,4 +96,31 @@ pub(super) fn priority_level(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
         setting("queueLengthLimit", DEFAULT_QUEUE_LENGTH),
         object.age(now),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::printer;
+
+    #[test]
+    fn flow_schemas_are_listed_by_precedence_then_name() {
+        let schema = |name: &str, precedence: i64| json!({"metadata": {"name": name}, "spec": {"matchingPrecedence": precedence}});
+        let mut list = [
+            schema("z", 500),
+            schema("b", 0),
+            schema("a", 1000),
+            schema("late", 9000),
+            schema("y", 1),
+        ];
+        let order = printer("flowcontrol.apiserver.k8s.io", "flowschemas").list_order();
+        list.sort_by(order.expect("flow schemas have an order"));
+        let names: Vec<_> = list
+            .iter()
+            .filter_map(|it| it["metadata"]["name"].as_str())
+            .collect();
+        assert_eq!(names, ["y", "z", "a", "b", "late"]);
+        assert!(printer("", "pods").list_order().is_none());
+    }
 }

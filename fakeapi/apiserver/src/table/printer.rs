@@ -1,5 +1,7 @@
 //! Which columns and which row rule a resource has.
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -12,6 +14,9 @@ type CellsRule = fn(Fields<'_>, Timestamp) -> Vec<Value>;
 /// A rule that makes a row's conditions.
 type ConditionsRule = fn(Fields<'_>) -> Vec<Value>;
 
+/// A rule that says which of two objects comes first in a list.
+type OrderRule = fn(Fields<'_>, Fields<'_>) -> Ordering;
+
 /// How objects of one resource become rows. Look it up once for a list, then call it per object.
 #[derive(Debug)]
 pub struct Printer {
@@ -21,6 +26,7 @@ pub struct Printer {
     cells: CellsRule,
     conditions: ConditionsRule,
     repeats_headers: bool,
+    order: Option<OrderRule>,
 }
 
 impl Printer {
@@ -38,6 +44,7 @@ impl Printer {
             cells,
             conditions,
             repeats_headers: false,
+            order: None,
         }
     }
 
@@ -48,6 +55,13 @@ impl Printer {
     pub(super) const fn repeating_headers(self) -> Self {
         Self {
             repeats_headers: true,
+            ..self
+        }
+    }
+
+    pub(super) const fn in_order(self, order: OrderRule) -> Self {
+        Self {
+            order: Some(order),
             ..self
         }
     }
@@ -69,6 +83,14 @@ impl Printer {
     #[must_use]
     pub fn conditions(&self, object: &Value) -> Vec<Value> {
         (self.conditions)(Fields(object))
+    }
+
+    /// The order of a list's rows where it is not that of the list's objects: such a list must be
+    /// collected and sorted before its rows are written.
+    #[must_use]
+    pub fn list_order(&self) -> Option<impl Fn(&Value, &Value) -> Ordering + use<>> {
+        self.order
+            .map(|order| move |a: &Value, b: &Value| order(Fields(a), Fields(b)))
     }
 
     /// The columns to send with a watch event: with the first of a stream only, save for the few

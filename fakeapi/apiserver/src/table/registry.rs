@@ -70,7 +70,7 @@ pub(super) static PRINTERS: &[Printer] = &[
     Printer::new(COORDINATION, "leases", c::LEASE, coordination::lease),
     Printer::new(DISCOVERY, "endpointslices", c::ENDPOINT_SLICE, service::endpoint_slice),
     Printer::new(EVENTS, "events", c::EVENT, event::events),
-    Printer::new(FLOWCONTROL, "flowschemas", c::FLOW_SCHEMA, policy::flow_schema),
+    Printer::new(FLOWCONTROL, "flowschemas", c::FLOW_SCHEMA, policy::flow_schema).in_order(policy::by_precedence),
     Printer::new(FLOWCONTROL, "prioritylevelconfigurations", c::PRIORITY_LEVEL_CONFIGURATION, policy::priority_level),
     Printer::new(INTERNAL, "storageversions", c::STORAGE_VERSION, machinery::storage_version),
     Printer::new(NETWORKING, "ingressclasses", c::INGRESS_CLASS, network::ingress_class),

@@ -28,6 +28,8 @@ fn service_type(service: Fields<'_>) -> &str {
     service.text_or(&["spec", "type"], "ClusterIP")
 }
 
+/// The first address. A service that has only the older singular field is shown by that, since
+/// the real server fills the plural one in on reading.
 fn cluster_ip(service: Fields<'_>) -> &str {
     let first = service.texts(&["spec", "clusterIPs"]).first().copied();
     first.unwrap_or_else(|| service.text_or(&["spec", "clusterIP"], NONE))
@@ -138,5 +140,28 @@ pub(super) fn shorten<T: AsRef<str>>(list: &[T]) -> String {
     match list.len().saturating_sub(SHOWN) {
         0 => shown.join(","),
         more => format!("{} + {more} more...", shown.join(",")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_plural_address_wins_and_the_singular_stands_in() {
+        let cases = [
+            (
+                json!({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.2", "fd::2"]}),
+                "10.0.0.2",
+            ),
+            (json!({"clusterIP": "10.0.0.1"}), "10.0.0.1"),
+            (json!({"clusterIP": "None"}), "None"),
+            (json!({"clusterIP": ""}), "<none>"),
+        ];
+        for (spec, want) in cases {
+            assert_eq!(cluster_ip(Fields(&json!({"spec": spec}))), want, "{spec}");
+        }
     }
 }
