@@ -1,0 +1,110 @@
+//! Bodies on their way through: a request's, bounded in time, and a response's, which keeps its
+//! request counted as in flight until the last byte is taken.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use super::activity::InFlight;
+
+/// Why a request's body could not be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The client was too slow ([`super::limits::BODY`]).
+    #[error("the request body did not arrive in time")]
+    TimedOut,
+    /// The connection failed, or the body was not well-formed.
+    #[error("the request body could not be read")]
+    Receive(#[source] hyper::Error),
+}
+
+/// The body of a request, which fails once its deadline is past.
+///
+/// Its size is not bounded here: what is too large depends on what is asked for.
+#[derive(Debug)]
+pub struct RequestBody {
+    incoming: Incoming,
+    deadline: Instant,
+    /// Made when the body first has to be waited for; most are there with their header.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, deadline: Instant) -> Self {
+        Self {
+            incoming,
+            deadline,
+            timer: None,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Receive)));
+        }
+        let deadline = this.deadline;
+        let timer = this
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        timer
+            .as_mut()
+            .poll(cx)
+            .map(|()| Some(Err(BodyError::TimedOut)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// A response body that holds its request's place among those in flight.
+pub(super) struct ResponseBody<B> {
+    body: Pin<Box<B>>,
+    _in_flight: InFlight,
+}
+
+impl<B> ResponseBody<B> {
+    pub(super) fn new(body: B, in_flight: InFlight) -> Self {
+        Self {
+            body: Box::pin(body),
+            _in_flight: in_flight,
+        }
+    }
+}
+
+impl<B: Body> Body for ResponseBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.get_mut().body.as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

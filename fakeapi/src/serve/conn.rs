@@ -1,0 +1,314 @@
+//! One connection: handshake, HTTP by ALPN, deadlines, drain.
+//!
+//! The protocol is chosen by what ALPN negotiated and not by the first bytes: a client that
+//! agreed on `h2` and then speaks something else has broken the protocol (RFC 9113, 3.4).
+
+use std::convert::Infallible;
+use std::io;
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::bounds::Http2ServerConnExec;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls_pki_types::UnixTime;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::activity::{Activity, Overdue};
+use super::body::{RequestBody, ResponseBody};
+use super::client_cert::judge;
+use super::drain::Draining;
+use super::limits::{H2_CONNECTION_WINDOW, H2_FRAME, H2_SEND_BUFFER, H2_STREAM_WINDOW, Limits};
+use super::socket::Socket;
+use super::stats::{Cut, HandshakeFailure, WorkerStats};
+use super::tls::ALPN_H2;
+use super::worker::Worker;
+use super::{BoxError, Directory, Peer, Tenant};
+use crate::addr::{ClientAddr, ClusterAddr};
+
+/// How long a peer that was told to go may stay without a request in flight: time for the bytes
+/// and the farewell that are still under way.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// What hyper holds of an HTTP/1.1 message at the least.
+const H1_BUFFER_MIN: usize = 8 * 1024;
+
+/// A connection that has all its places.
+pub(super) struct Admitted<T: Tenant> {
+    pub(super) socket: Socket<T>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) tenant: Arc<T>,
+    pub(super) at: ClusterAddr,
+    pub(super) client: ClientAddr,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum HandshakeError {
+    #[error("not done in time")]
+    Deadline,
+    #[error("the server is draining")]
+    Draining,
+    #[error("no serving certificate")]
+    Certificate(#[source] BoxError),
+    #[error("the peer broke off")]
+    Gone(#[source] io::Error),
+    #[error("the peer broke the protocol or does not trust us")]
+    Protocol(#[source] io::Error),
+}
+
+impl HandshakeError {
+    fn counted_as(&self) -> HandshakeFailure {
+        match self {
+            Self::Deadline => HandshakeFailure::Deadline,
+            Self::Draining => HandshakeFailure::Draining,
+            Self::Certificate(_) => HandshakeFailure::Certificate,
+            Self::Gone(_) => HandshakeFailure::Gone,
+            Self::Protocol(_) => HandshakeFailure::Protocol,
+        }
+    }
+}
+
+impl From<io::Error> for HandshakeError {
+    fn from(error: io::Error) -> Self {
+        let by_rustls = error
+            .get_ref()
+            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
+        if by_rustls {
+            Self::Protocol(error)
+        } else {
+            Self::Gone(error)
+        }
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitted<D::Tenant>) {
+    let Admitted {
+        socket,
+        activity,
+        tenant,
+        at,
+        client,
+    } = admitted;
+    // Boxed, so that its state is not part of the task for the hours that follow.
+    let stream = match Box::pin(handshake(&worker, &tenant, at, socket)).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            worker.stats.handshake_failed(error.counted_as());
+            if let HandshakeError::Certificate(source) = &error {
+                tracing::error!(cluster = %at, %client, source, "no serving certificate");
+            } else {
+                tracing::debug!(cluster = %at, %client, %error, "TLS handshake failed");
+            }
+            return;
+        }
+    };
+    activity.handshake_done();
+    let (_, tls) = stream.get_ref();
+    let h2 = tls.alpn_protocol() == Some(ALPN_H2);
+    let peer = Peer {
+        client,
+        at,
+        identity: judge(
+            tls.peer_certificates(),
+            &tenant.client_roots(),
+            UnixTime::now(),
+        ),
+    };
+    let context = Context {
+        peer: Arc::new(peer),
+        tenant,
+        activity,
+        limits: Arc::clone(&worker.limits),
+        stats: Arc::clone(&worker.stats),
+        tracker: worker.tracker.clone(),
+        draining: worker.draining.clone(),
+    };
+    let served = if h2 {
+        context.serve_h2(stream).await
+    } else {
+        context.serve_h1(stream).await
+    };
+    if let Err(error) = served {
+        tracing::debug!(cluster = %at, %client, %error, "connection ended by an error");
+    }
+}
+
+async fn handshake<D: Directory>(
+    worker: &Worker<D>,
+    tenant: &Arc<D::Tenant>,
+    at: ClusterAddr,
+    socket: Socket<D::Tenant>,
+) -> Result<TlsStream<Socket<D::Tenant>>, HandshakeError> {
+    let config = worker
+        .configs
+        .get(at, &**tenant)
+        .map_err(HandshakeError::Certificate)?;
+    tokio::select! {
+        stream = TlsAcceptor::from(config).accept(socket) => Ok(stream?),
+        () = sleep(worker.limits.handshake) => Err(HandshakeError::Deadline),
+        () = worker.draining.cancelled() => Err(HandshakeError::Draining),
+    }
+}
+
+/// What a connection's requests need.
+struct Context<T: Tenant> {
+    peer: Arc<Peer>,
+    tenant: Arc<T>,
+    activity: Arc<Activity>,
+    limits: Arc<Limits>,
+    stats: Arc<WorkerStats>,
+    tracker: TaskTracker,
+    draining: CancellationToken,
+}
+
+impl<T: Tenant> Context<T> {
+    async fn serve_h2(self, stream: TlsStream<Socket<T>>) -> hyper::Result<()> {
+        let context = Arc::new(self);
+        let limits = &context.limits;
+        let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.h2_streams)
+            .initial_stream_window_size(H2_STREAM_WINDOW)
+            .initial_connection_window_size(H2_CONNECTION_WINDOW)
+            .max_frame_size(H2_FRAME)
+            .max_send_buf_size(H2_SEND_BUFFER)
+            .max_header_list_size(header_bytes)
+            .keep_alive_interval(limits.h2_ping)
+            .keep_alive_timeout(limits.h2_ping_timeout)
+            .serve_connection(TokioIo::new(stream), context.clone().service());
+        context.drive(connection).await
+    }
+
+    async fn serve_h1(self, stream: TlsStream<Socket<T>>) -> hyper::Result<()> {
+        let context = Arc::new(self);
+        let connection = http1::Builder::new()
+            // Told by `Activity`, which knows idleness from a slow header.
+            .header_read_timeout(None)
+            .max_header_size(context.limits.header_bytes)
+            .max_buf_size(context.limits.header_bytes.max(H1_BUFFER_MIN))
+            .serve_connection(TokioIo::new(stream), context.clone().service())
+            .with_upgrades();
+        context.drive(connection).await
+    }
+
+    fn service(
+        self: Arc<Self>,
+    ) -> impl HttpService<
+        Incoming,
+        ResBody = ResponseBody<T::Body>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > {
+        service_fn(move |request: Request<Incoming>| {
+            self.stats.request();
+            let in_flight = self.activity.begin();
+            let deadline = Instant::now() + self.limits.body;
+            let mut request = request.map(|body| RequestBody::new(body, deadline));
+            let draining = Draining(self.draining.clone());
+            request.extensions_mut().insert(draining);
+            let context = Arc::clone(&self);
+            async move {
+                let response = context.answer(request).await;
+                Ok(response.map(|body| ResponseBody::new(body, in_flight)))
+            }
+        })
+    }
+
+    /// A read dies with its client. Anything else was asked to change something: it runs to its
+    /// end, so that no change is left half done.
+    async fn answer(&self, request: Request<RequestBody>) -> Response<T::Body> {
+        let reads = matches!(
+            *request.method(),
+            Method::GET | Method::HEAD | Method::OPTIONS
+        );
+        let answer = Arc::clone(&self.tenant).serve(Arc::clone(&self.peer), request);
+        if reads {
+            return answer.await;
+        }
+        match self.tracker.spawn(answer).await {
+            Ok(response) => response,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // Cancelled: the runtime is going down, and this task with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Polls the connection to its end, or ends it when a deadline or the drain says so.
+    async fn drive(&self, connection: impl Graceful) -> hyper::Result<()> {
+        let mut connection = pin!(connection);
+        let Limits { header, idle, .. } = *self.limits;
+        let mut check = pin!(sleep_until(Instant::now() + header));
+        let mut leaving = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => return ended,
+                () = self.draining.cancelled(), if !leaving => {
+                    leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                    check.as_mut().reset(Instant::now() + FAREWELL);
+                }
+                () = check.as_mut() => {
+                    if leaving && self.activity.quiet_for(FAREWELL) {
+                        return Ok(());
+                    }
+                    let next = match self.activity.overdue(header, idle) {
+                        Overdue::Header => {
+                            self.stats.cut(Cut::Header);
+                            return Ok(());
+                        }
+                        Overdue::Idle if !leaving => {
+                            self.stats.cut(Cut::Idle);
+                            leaving = true;
+                            connection.as_mut().graceful_shutdown();
+                            Instant::now() + FAREWELL
+                        }
+                        Overdue::No(next) if !leaving => next,
+                        Overdue::No(_) | Overdue::Idle => Instant::now() + FAREWELL,
+                    };
+                    check.as_mut().reset(next);
+                }
+            }
+        }
+    }
+}
+
+/// What HTTP/1.1 and HTTP/2 connections have in common.
+trait Graceful: Future<Output = hyper::Result<()>> {
+    /// Lets requests in flight finish and takes no other.
+    fn graceful_shutdown(self: Pin<&mut Self>);
+}
+
+impl<I, S> Graceful for http1::UpgradeableConnection<I, S>
+where
+    S: HttpService<Incoming, Error: Into<BoxError>>,
+    S::ResBody: http_body::Body<Error: Into<BoxError>> + 'static,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        Self::graceful_shutdown(self);
+    }
+}
+
+impl<I, S, E> Graceful for http2::Connection<I, S, E>
+where
+    S: HttpService<Incoming, Error: Into<BoxError>>,
+    S::ResBody: http_body::Body<Error: Into<BoxError>> + 'static,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    E: Http2ServerConnExec<S::Future, S::ResBody>,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        Self::graceful_shutdown(self);
+    }
+}

@@ -1,0 +1,80 @@
+//! The end: new connections are refused, requests in flight finish, watches are told to end, and
+//! what is still there after a bound is cut.
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
+
+/// How often a drain says what it waits for.
+const STILL_WAITING: Duration = Duration::from_secs(5);
+
+/// In the extensions of every request: says when the server drains, upon which a response that
+/// would go on (a watch, a tunnel) is to end in good order.
+#[derive(Clone, Debug)]
+pub struct Draining(pub(super) CancellationToken);
+
+impl Draining {
+    /// Whether the server drains.
+    pub fn has_begun(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Completes when the server drains.
+    pub fn begun(&self) -> WaitForCancellationFutureOwned {
+        self.0.clone().cancelled_owned()
+    }
+}
+
+/// How a drain went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DrainReport {
+    /// Connections, and writes whose client is gone, that came to their end by themselves.
+    pub finished: usize,
+    /// Those that did not within the bound, and were cut.
+    pub cut: usize,
+}
+
+impl DrainReport {
+    pub(super) fn add(&mut self, other: Self) {
+        self.finished += other.finished;
+        self.cut += other.cut;
+    }
+}
+
+/// Waits until everything tracked is gone, at most so long.
+pub(super) async fn drain(worker: u32, tracker: &TaskTracker, bound: Duration) -> DrainReport {
+    tracker.close();
+    let before = tracker.len();
+    let began = Instant::now();
+    let speak = async {
+        loop {
+            tokio::time::sleep(STILL_WAITING).await;
+            let open = tracker.len();
+            tracing::warn!(worker, open, "still waiting for connections to end");
+        }
+    };
+    tokio::select! {
+        () = tracker.wait() => {}
+        () = tokio::time::sleep(bound) => {}
+        () = speak => {}
+    }
+    let cut = tracker.len();
+    let report = DrainReport {
+        finished: before.saturating_sub(cut),
+        cut,
+    };
+    let took = began.elapsed();
+    if cut == 0 {
+        tracing::info!(worker, finished = report.finished, ?took, "drained");
+    } else {
+        tracing::warn!(
+            worker,
+            finished = report.finished,
+            cut,
+            ?took,
+            "drained by force"
+        );
+    }
+    report
+}
