@@ -5,6 +5,7 @@
 //! request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -22,7 +23,12 @@ enum Phase {
 
 /// The phase of one connection.
 #[derive(Debug)]
-pub(super) struct Activity(Mutex<Phase>);
+pub(super) struct Activity {
+    phase: Mutex<Phase>,
+    /// Whether bytes between requests are a header begun. On HTTP/2 they are as likely a ping or
+    /// a window update, so there a header has the time of idleness, as in Go's server.
+    bytes_begin_header: AtomicBool,
+}
 
 /// What the deadlines say of a connection now.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,17 +44,29 @@ pub(super) enum Overdue {
 impl Activity {
     /// A new connection owes its first header at once.
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Phase::Header(Instant::now()))))
+        Arc::new(Self {
+            phase: Mutex::new(Phase::Header(Instant::now())),
+            bytes_begin_header: AtomicBool::new(true),
+        })
     }
 
-    /// The TLS handshake is done: its time does not count against the header.
-    pub(super) fn handshake_done(&self) {
-        *self.0.lock() = Phase::Header(Instant::now());
+    /// The TLS handshake is done: its time does not count against what follows.
+    pub(super) fn handshake_done(&self, h2: bool) {
+        let now = Instant::now();
+        *self.phase.lock() = if h2 {
+            Phase::Idle(now)
+        } else {
+            Phase::Header(now)
+        };
+        self.bytes_begin_header.store(!h2, Ordering::Relaxed);
     }
 
     /// Bytes came from the peer. After idleness they begin a header.
     pub(super) fn received(&self) {
-        let mut phase = self.0.lock();
+        if !self.bytes_begin_header.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut phase = self.phase.lock();
         if let Phase::Idle(_) = *phase {
             *phase = Phase::Header(Instant::now());
         }
@@ -56,7 +74,7 @@ impl Activity {
 
     /// A request's header is complete; it is in flight until the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
-        let mut phase = self.0.lock();
+        let mut phase = self.phase.lock();
         *phase = match *phase {
             Phase::Serving(requests) => Phase::Serving(requests + 1),
             Phase::Header(_) | Phase::Idle(_) => Phase::Serving(1),
@@ -65,7 +83,7 @@ impl Activity {
     }
 
     fn end(&self) {
-        let mut phase = self.0.lock();
+        let mut phase = self.phase.lock();
         *phase = match *phase {
             Phase::Serving(requests) if requests > 1 => Phase::Serving(requests - 1),
             Phase::Serving(_) | Phase::Header(_) | Phase::Idle(_) => Phase::Idle(Instant::now()),
@@ -74,7 +92,7 @@ impl Activity {
 
     /// Whether no request has been in flight for this long.
     pub(super) fn quiet_for(&self, long: Duration) -> bool {
-        match *self.0.lock() {
+        match *self.phase.lock() {
             Phase::Serving(_) => false,
             Phase::Header(since) | Phase::Idle(since) => since.elapsed() >= long,
         }
@@ -84,10 +102,11 @@ impl Activity {
     pub(super) fn overdue(&self, header: Duration, idle: Duration) -> Overdue {
         let now = Instant::now();
         let soonest = now + header.min(idle);
-        match *self.0.lock() {
+        match *self.phase.lock() {
             Phase::Serving(_) => Overdue::No(soonest),
             Phase::Header(since) if now >= since + header => Overdue::Header,
-            Phase::Header(since) => Overdue::No(since + header),
+            // The request may be over in the next moment: be back in time for its idleness.
+            Phase::Header(since) => Overdue::No((since + header).min(now + idle)),
             Phase::Idle(since) if now >= since + idle => Overdue::Idle,
             // A header may begin in the next moment: be back in time for its deadline.
             Phase::Idle(since) => Overdue::No(soonest.min(since + idle)),
@@ -111,13 +130,13 @@ mod tests {
     use tokio::time::advance;
 
     const HEADER: Duration = Duration::from_secs(30);
-    const IDLE: Duration = Duration::from_secs(90);
+    const IDLE: Duration = Duration::from_secs(3 * 30);
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_owes_its_first_header() {
         let activity = Activity::new();
         advance(Duration::from_secs(9)).await;
-        activity.handshake_done();
+        activity.handshake_done(false);
         advance(Duration::from_secs(29)).await;
         let due = Instant::now() + Duration::from_secs(1);
         assert_eq!(activity.overdue(HEADER, IDLE), Overdue::No(due));
@@ -137,6 +156,19 @@ mod tests {
         assert_eq!(activity.overdue(HEADER, IDLE), Overdue::No(due));
         advance(Duration::from_secs(10)).await;
         assert_eq!(activity.overdue(HEADER, IDLE), Overdue::Header);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_between_http2_requests_are_no_header() {
+        let activity = Activity::new();
+        activity.handshake_done(true);
+        drop(activity.begin());
+        advance(HEADER * 2).await;
+        activity.received();
+        let due = Instant::now() + HEADER;
+        assert_eq!(activity.overdue(HEADER, IDLE), Overdue::No(due));
+        advance(HEADER).await;
+        assert_eq!(activity.overdue(HEADER, IDLE), Overdue::Idle);
     }
 
     #[tokio::test(start_paused = true)]

@@ -111,9 +111,9 @@ pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitt
             return;
         }
     };
-    activity.handshake_done();
     let (_, tls) = stream.get_ref();
     let h2 = tls.alpn_protocol() == Some(ALPN_H2);
+    activity.handshake_done(h2);
     let peer = Peer {
         client,
         at,
@@ -249,7 +249,7 @@ impl<T: Tenant> Context<T> {
     async fn drive(&self, connection: impl Graceful) -> hyper::Result<()> {
         let mut connection = pin!(connection);
         let Limits { header, idle, .. } = *self.limits;
-        let mut check = pin!(sleep_until(Instant::now() + header));
+        let mut check = pin!(sleep_until(Instant::now() + header.min(idle)));
         let mut leaving = false;
         loop {
             tokio::select! {

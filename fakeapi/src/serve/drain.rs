@@ -35,17 +35,9 @@ pub struct DrainReport {
     pub cut: usize,
 }
 
-impl DrainReport {
-    pub(super) fn add(&mut self, other: Self) {
-        self.finished += other.finished;
-        self.cut += other.cut;
-    }
-}
-
-/// Waits until everything tracked is gone, at most so long.
-pub(super) async fn drain(worker: u32, tracker: &TaskTracker, bound: Duration) -> DrainReport {
+/// Waits until everything tracked is gone, at most so long. Answers how much is still there.
+pub(super) async fn drain(worker: u32, tracker: &TaskTracker, bound: Duration) -> usize {
     tracker.close();
-    let before = tracker.len();
     let began = Instant::now();
     let speak = async {
         loop {
@@ -59,22 +51,16 @@ pub(super) async fn drain(worker: u32, tracker: &TaskTracker, bound: Duration) -
         () = tokio::time::sleep(bound) => {}
         () = speak => {}
     }
-    let cut = tracker.len();
-    let report = DrainReport {
-        finished: before.saturating_sub(cut),
-        cut,
-    };
-    let took = began.elapsed();
+    let (cut, took) = (tracker.len(), began.elapsed());
     if cut == 0 {
-        tracing::info!(worker, finished = report.finished, ?took, "drained");
+        tracing::debug!(worker, ?took, "drained");
     } else {
         tracing::warn!(
             worker,
-            finished = report.finished,
             cut,
             ?took,
-            "drained by force"
+            "the drain's bound is reached, cutting the rest"
         );
     }
-    report
+    cut
 }

@@ -33,11 +33,11 @@ pub const HEADER: Duration = Duration::from_secs(30);
 pub const HEADER_BYTES: usize = 64 * 1024;
 /// The bound from the end of a request's header to the end of its body; kube-apiserver's
 /// `--request-timeout`.
-pub const BODY: Duration = Duration::from_secs(60);
+pub const BODY: Duration = Duration::from_mins(1);
 /// How long a connection may carry no request; kube-apiserver's value for both protocols.
 pub const IDLE: Duration = Duration::from_secs(90);
 /// How long the socket may refuse every byte while we have some to send.
-pub const WRITE_STALL: Duration = Duration::from_secs(60);
+pub const WRITE_STALL: Duration = Duration::from_mins(1);
 /// Requests at once on one HTTP/2 connection. kube-apiserver says 100, but Go clients hold one
 /// connection to a server per process and wait when it is full: a controller manager with more
 /// than 100 watches would stand still. 250 is the least its watches and workers need.
@@ -51,7 +51,7 @@ pub const H2_FRAME: u32 = 256 * 1024;
 /// Response bytes held for one HTTP/2 stream whose client does not take them.
 pub const H2_SEND_BUFFER: usize = 256 * 1024;
 /// Silence after which an HTTP/2 peer is asked whether it is there.
-pub const H2_PING: Duration = Duration::from_secs(60);
+pub const H2_PING: Duration = Duration::from_mins(1);
 /// How long its answer may take.
 pub const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long requests in flight may go on after shutdown began.

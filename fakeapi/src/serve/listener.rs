@@ -1,7 +1,7 @@
 //! The listening sockets, and what to do when one of them cannot accept.
 //!
 //! A destination reaches its worker in one of three ways:
-//! - steered: the kernel's sk_lookup program hands a connection for any virtual address to the
+//! - steered: the kernel's `sk_lookup` program hands a connection for any virtual address to the
 //!   owning worker's listener. Where that listener is bound itself does not matter, so it is on
 //!   a loopback port of its own. Each has another port: sockets that share one form a reuseport
 //!   group, among which the kernel would choose anew after the program did.
@@ -22,7 +22,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 /// to `net.core.somaxconn` (4096 by default).
 pub const BACKLOG: i32 = 4_096;
 /// Silence after which the kernel asks a peer whether it is there.
-pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+pub const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 /// The time between two such questions.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// Unanswered questions after which the connection is dead.

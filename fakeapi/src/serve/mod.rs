@@ -25,6 +25,9 @@ pub mod stats;
 pub mod tls;
 pub mod worker;
 
+#[cfg(test)]
+mod tests;
+
 use std::error::Error;
 use std::sync::Arc;
 

@@ -62,7 +62,9 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     commands: Vec<mpsc::Sender<Command>>,
     stats: Vec<Arc<WorkerStats>>,
-    threads: Vec<JoinHandle<DrainReport>>,
+    /// What each worker has under way.
+    trackers: Vec<TaskTracker>,
+    threads: Vec<JoinHandle<usize>>,
     draining: CancellationToken,
 }
 
@@ -85,6 +87,7 @@ impl Server {
             addresses,
             commands: Vec::new(),
             stats: Vec::new(),
+            trackers: Vec::new(),
             threads: Vec::new(),
             draining: CancellationToken::new(),
         };
@@ -123,6 +126,8 @@ impl Server {
     ) -> Worker<D> {
         let stats = Arc::new(WorkerStats::default());
         self.stats.push(Arc::clone(&stats));
+        let tracker = TaskTracker::new();
+        self.trackers.push(tracker.clone());
         let workers = shared.senders.len();
         let configs = shared.limits.tls_configs.get().div_ceil(workers);
         Worker {
@@ -133,7 +138,7 @@ impl Server {
             workers: Arc::clone(&shared.senders),
             stats,
             configs: ConfigCache::new(configs.try_into().expect("a ceiling of more than zero")),
-            tracker: TaskTracker::new(),
+            tracker,
             draining: self.draining.clone(),
         }
     }
@@ -181,16 +186,24 @@ impl Server {
 
     /// Drains all workers at once, for [`Limits::drain`] at the most, and ends their threads.
     pub async fn shutdown(mut self) -> DrainReport {
+        let open: usize = self.trackers.iter().map(TaskTracker::len).sum();
+        tracing::info!(open, "draining");
         self.draining.cancel();
         let threads = std::mem::take(&mut self.threads);
-        let joined = tokio::task::spawn_blocking(move || join(threads)).await;
-        let report = joined.unwrap_or_else(|error| {
-            tracing::error!(%error, "the workers could not be waited for");
-            DrainReport::default()
-        });
-        let DrainReport { finished, cut } = report;
-        tracing::info!(finished, cut, "the server has drained");
-        report
+        let cut = match tokio::task::spawn_blocking(move || join(threads)).await {
+            Ok(cut) => cut,
+            Err(error) => {
+                tracing::error!(%error, "the workers could not be waited for");
+                open
+            }
+        };
+        let finished = open.saturating_sub(cut);
+        if cut == 0 {
+            tracing::info!(finished, "drained");
+        } else {
+            tracing::warn!(finished, cut, "drained by force");
+        }
+        DrainReport { finished, cut }
     }
 }
 
@@ -212,24 +225,26 @@ fn spawn<D: Directory>(
     worker: Worker<D>,
     listeners: Vec<TcpListener>,
     inbox: Inbox,
-) -> io::Result<JoinHandle<DrainReport>> {
+) -> io::Result<JoinHandle<usize>> {
     let runtime: Runtime = Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new()
         .name(format!("worker-{}", worker.index))
         .spawn(move || {
-            let report = runtime.block_on(Arc::new(worker).run(listeners, inbox));
+            let cut = runtime.block_on(Arc::new(worker).run(listeners, inbox));
             // Cuts what is left; work on the blocking pool is not waited for.
             runtime.shutdown_background();
-            report
+            cut
         })
 }
 
-fn join(threads: Vec<JoinHandle<DrainReport>>) -> DrainReport {
-    let mut sum = DrainReport::default();
+/// How much all of them cut.
+fn join(threads: Vec<JoinHandle<usize>>) -> usize {
+    let mut sum = 0;
     for thread in threads {
-        match thread.join() {
-            Ok(report) => sum.add(report),
-            Err(_) => tracing::error!("a worker had panicked"),
+        if let Ok(cut) = thread.join() {
+            sum += cut;
+        } else {
+            tracing::error!("a worker had panicked");
         }
     }
     sum

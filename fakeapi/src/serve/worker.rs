@@ -8,9 +8,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream as StdStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -20,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::Directory;
 use super::activity::Activity;
 use super::conn::{self, Admitted};
-use super::drain::{DrainReport, drain};
+use super::drain::drain;
 use super::limits::{Limits, Place};
 use super::listener::{ACCEPT_PAUSE, ACCEPT_WARNING, AcceptFault, accept_fault};
 use super::socket::{Held, Socket, reset_on_close};
@@ -44,8 +46,9 @@ pub fn owner(at: ClusterAddr, workers: u32) -> u32 {
     }
     hash ^= hash >> 32;
     hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let share = (u128::from(hash) * u128::from(workers.max(1))) >> 64;
-    u32::try_from(share).expect("the product's upper half is less than `workers`")
+    // The upper half of a 32 by 32 bit product: below `workers`, without a division.
+    let share = ((hash >> 32) * u64::from(workers)) >> 32;
+    share as u32
 }
 
 /// A connection that has its place in the server but no tenant yet.
@@ -86,12 +89,13 @@ pub(super) struct Worker<D: Directory> {
 }
 
 impl<D: Directory> Worker<D> {
-    /// Serves until the server drains, and then until the drain is over.
+    /// Serves until the server drains, and then until the drain is over. Answers how much of what
+    /// is tracked is there still, to be cut.
     pub(super) async fn run(
         self: Arc<Self>,
         listeners: Vec<std::net::TcpListener>,
         mut inbox: Inbox,
-    ) -> DrainReport {
+    ) -> usize {
         let mut accepting = HashMap::new();
         for listener in listeners {
             if let Err(error) = self.listen(&mut accepting, listener) {
@@ -222,11 +226,11 @@ impl<D: Directory> Worker<D> {
         };
         match self.workers[owner as usize].try_send(accepted) {
             Ok(()) => self.stats.handed_over(),
-            Err(mpsc::error::TrySendError::Full(accepted)) => {
-                self.refuse_std(accepted, Refusal::HandOverFull);
+            Err(TrySendError::Full(accepted)) => {
+                self.refuse(&accepted.tcp, Refusal::HandOverFull);
             }
-            Err(mpsc::error::TrySendError::Closed(accepted)) => {
-                self.refuse_std(accepted, Refusal::Draining);
+            Err(TrySendError::Closed(accepted)) => {
+                self.refuse(&accepted.tcp, Refusal::Draining);
             }
         }
     }
@@ -288,14 +292,10 @@ impl<D: Directory> Worker<D> {
         tokio::spawn(conn::serve(Arc::clone(self), admitted));
     }
 
-    fn refuse(&self, tcp: &TcpStream, why: Refusal) {
+    /// The connection is reset when the caller drops it.
+    fn refuse(&self, tcp: &impl AsFd, why: Refusal) {
         self.stats.refused(why);
         reset_on_close(tcp);
-    }
-
-    fn refuse_std(&self, accepted: Accepted<StdStream>, why: Refusal) {
-        self.stats.refused(why);
-        reset_on_close(&accepted.tcp);
     }
 }
 
@@ -326,7 +326,7 @@ mod tests {
             ("[fd00::1]:443", 8),
         ];
         let owners: Vec<u32> = cases.iter().map(|(text, n)| owner(at(text), *n)).collect();
-        assert_eq!(owners, [0, 0, 0]);
+        assert_eq!(owners, [2, 2, 1]);
         assert_eq!(
             owner(ClusterAddr::from(at("[::ffff:10.0.0.1]:6443").0), 8),
             owner(at("10.0.0.1:6443"), 8)
