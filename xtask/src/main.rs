@@ -20,5 +20,22 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Gen(args) => generate::run(&args),
+use clap::Parser;
+
+mod ebpf;
+
+#[derive(Parser)]
+enum Task {
+    /// Builds the committed kernel object, or checks that it is what the sources give.
+    Ebpf {
+        /// Compare instead of writing.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Task::parse() {
+        Task::Ebpf { check } => ebpf::run(check),
     }
 }
