@@ -10,7 +10,7 @@ use super::{IpamError, Reserved};
 /// Ranges no cluster can be served from, with the reason a user is told.
 const UNUSABLE_V4: [(Ipv4Net, &str); 3] = [
     (
-        Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 8),
+        Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8),
         "\"this network\", never a destination",
     ),
     (

@@ -32,11 +32,7 @@ impl Released {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.links.is_empty()
-    }
-
-    pub(super) fn contains(&self, slot: u128) -> bool {
+    fn contains(&self, slot: u128) -> bool {
         self.links.contains_key(&slot)
     }
 
@@ -102,7 +98,7 @@ mod tests {
         assert_eq!(queue.pop(), Some(1));
         assert_eq!(queue.pop(), Some(9));
         assert_eq!(queue.pop(), None);
-        assert!(queue.is_empty());
+        assert!(queue.links.is_empty());
         assert!(queue.push(7), "an emptied queue works again");
         assert_eq!(queue.pop(), Some(7));
     }
