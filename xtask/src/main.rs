@@ -1,5 +1,6 @@
 //! The one door for developers.
 
+mod ebpf;
 mod generate;
 
 use clap::{Parser, Subcommand};
@@ -15,27 +16,17 @@ struct Cli {
 enum Command {
     /// Regenerate the Kubernetes data embedded in the `apiserver` crate
     Gen(generate::Args),
-}
-
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Gen(args) => generate::run(&args),
-use clap::Parser;
-
-mod ebpf;
-
-#[derive(Parser)]
-enum Task {
-    /// Builds the committed kernel object, or checks that it is what the sources give.
+    /// Build the committed kernel object, or check that it is what the sources give
     Ebpf {
-        /// Compare instead of writing.
+        /// Compare instead of writing
         #[arg(long)]
         check: bool,
     },
 }
 
 fn main() -> anyhow::Result<()> {
-    match Task::parse() {
-        Task::Ebpf { check } => ebpf::run(check),
+    match Cli::parse().command {
+        Command::Gen(args) => generate::run(&args),
+        Command::Ebpf { check } => ebpf::run(check),
     }
 }
