@@ -11,12 +11,12 @@ use crate::namespace::{assert_reachable, assert_unreachable, in_namespace, link}
 
 fn pools() -> Vec<IpNet> {
     ["10.60.0.0/16", "fd60::/64"]
-        .map(|pool| pool.parse().unwrap())
+        .map(|pool| pool.parse().expect("a CIDR"))
         .to_vec()
 }
 
 fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
+    text.parse().expect("an IP")
 }
 
 async fn prepare(pools: &[IpNet]) -> Result<Plane, NetlinkError> {
@@ -24,8 +24,8 @@ async fn prepare(pools: &[IpNet]) -> Result<Plane, NetlinkError> {
 }
 
 async fn marked_routes() -> Vec<String> {
-    let kernel = Rtnetlink::open().unwrap();
-    let routes = kernel.routes().await.unwrap();
+    let kernel = Rtnetlink::open().expect("a netlink socket");
+    let routes = kernel.routes().await.expect("routes can be read");
     let marked = routes
         .iter()
         .filter(|route| route.protocol == ROUTE_PROTOCOL);

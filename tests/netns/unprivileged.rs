@@ -7,7 +7,8 @@ use fakeapi::netlink::{Change, Kernel, Mode, NetlinkError, Options, Plane, Rtnet
 use crate::namespace::{assert_reachable, in_namespace, link};
 
 async fn prepare(mode: Mode, pool: &str) -> Result<Plane, NetlinkError> {
-    Plane::prepare(mode, &[pool.parse().unwrap()], &Options::default()).await
+    let pool = pool.parse().expect("a CIDR");
+    Plane::prepare(mode, &[pool], &Options::default()).await
 }
 
 #[test]
