@@ -143,6 +143,8 @@ fn is_empty(field: &Field, value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(entries) if field.map => entries.is_empty(),
         Value::Object(_) => field.omit_zero && *value == zero(field.field_type()),
+        // In Go these are bytes, of which the text is only the form in JSON.
+        Value::String(text) if field.field_type() == FieldType::Bytes => text.is_empty(),
         value => !field.repeated && !field.map && *value == zero(field.field_type()),
     }
 }
