@@ -22,23 +22,56 @@ const V3_SUFFIX: &str = "_openapi.json";
 /// Documents of handlers that are off by default: the log viewer.
 const V3_OFF: [&str; 1] = ["logs"];
 
-/// Writes the v2 document in both of its encodings, and the v3 documents with their list.
+/// Writes the v2 document in both of its encodings, the v3 documents, and Rust code that embeds
+/// them with their digests.
 pub(super) fn generate(
     modules: &Modules,
     served: &Served,
     output: &mut Output,
 ) -> anyhow::Result<()> {
-    v3(modules, served, output)?;
+    let mut code =
+        String::from("// Made by `cargo xtask gen`: path, digest and compressed document.\n");
     let v2 = v2(
         serde_json::from_str(&read(&modules.kubernetes(V2))?)?,
         served,
     )?;
-    output.gzip("openapi/v2.json", &serde_json::to_vec(&v2)?)?;
     let proto = openapi_v2_proto::encode(modules, &v2).context("OpenAPI v2 as protobuf")?;
-    output.gzip("openapi/v2.pb", &proto)
+    for (name, file, document) in [
+        (
+            "OPENAPI_V2_JSON",
+            "openapi/v2.json",
+            serde_json::to_vec(&v2)?,
+        ),
+        ("OPENAPI_V2_PROTO", "openapi/v2.pb", proto),
+    ] {
+        let entry = embed(file, &document, output)?;
+        writeln!(
+            code,
+            "pub(crate) static {name}: (&str, &[u8]) =\n    ({entry});"
+        )?;
+    }
+    code.push_str("pub(crate) static OPENAPI_V3: &[(&str, &str, &[u8])] = &[\n");
+    for (path, (name, document)) in &v3(modules, served)? {
+        let entry = embed(&format!("openapi/v3/{name}.json"), document, output)?;
+        writeln!(code, "    ({path:?}, {entry}),")?;
+    }
+    code.push_str("];\n");
+    output.text("openapi.rs", &code);
+    Ok(())
 }
 
-fn v3(modules: &Modules, served: &Served, output: &mut Output) -> anyhow::Result<()> {
+/// Adds a document to the output; the answer is its digest and the code that embeds it.
+fn embed(file: &str, document: &[u8], output: &mut Output) -> anyhow::Result<String> {
+    let mut hash = String::new();
+    for byte in Sha512::digest(document) {
+        write!(hash, "{byte:02X}")?;
+    }
+    output.gzip(file, document)?;
+    Ok(format!("{hash:?}, include_bytes!(\"{file}.gz\")"))
+}
+
+/// File name and content of every served document, by path.
+fn v3(modules: &Modules, served: &Served) -> anyhow::Result<BTreeMap<String, (String, Vec<u8>)>> {
     let mut documents = BTreeMap::new();
     for entry in std::fs::read_dir(modules.kubernetes(V3_FOLDER))? {
         let file = entry?.path();
@@ -60,25 +93,7 @@ fn v3(modules: &Modules, served: &Served, output: &mut Output) -> anyhow::Result
         documents.contains_key("api/v1"),
         "no document for the core group"
     );
-    let mut list = String::from(
-        "// Made by `cargo xtask gen`: path, digest and compressed document.\n\
-         pub(crate) static OPENAPI_V3: &[(&str, &str, &[u8])] = &[\n",
-    );
-    for (path, (name, document)) in &documents {
-        let mut hash = String::new();
-        for byte in Sha512::digest(document) {
-            write!(hash, "{byte:02X}")?;
-        }
-        let file = format!("openapi/v3/{name}.json");
-        writeln!(
-            list,
-            "    ({path:?}, {hash:?}, include_bytes!(\"{file}.gz\")),"
-        )?;
-        output.gzip(&file, document)?;
-    }
-    list.push_str("];\n");
-    output.text("openapi_v3.rs", &list);
-    Ok(())
+    Ok(documents)
 }
 
 /// Whether a path such as `apis/apps/v1`, `apis/apps` or `version` belongs to what is served.

@@ -9,14 +9,9 @@ pub(crate) const RELEASE: &str = include_str!("RELEASE");
 /// The type table as compressed text; [`crate::types`] documents and reads it.
 pub(crate) static TYPES: &[u8] = include_bytes!("types.txt.gz");
 
-/// The OpenAPI v2 document, compressed JSON.
-pub(crate) static OPENAPI_V2_JSON: &[u8] = include_bytes!("openapi/v2.json.gz");
-
-/// The OpenAPI v2 document, compressed protobuf (gnostic's `openapi.v2.Document`).
-pub(crate) static OPENAPI_V2_PROTO: &[u8] = include_bytes!("openapi/v2.pb.gz");
-
-// The list of OpenAPI v3 documents: path, digest, compressed JSON.
-include!("openapi_v3.rs");
+// OPENAPI_V2_JSON and OPENAPI_V2_PROTO (gnostic's `openapi.v2.Document`): digest and compressed
+// document. OPENAPI_V3: path, digest and compressed document of each, sorted by path.
+include!("openapi.rs");
 
 /// The Kubernetes release the documents are of, such as `v1.36.3`.
 pub fn release() -> &'static str {
