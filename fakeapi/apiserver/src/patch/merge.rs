@@ -109,7 +109,7 @@ pub(super) mod tests {
     }
 
     /// Small documents over few keys, so that patches meet them.
-    pub(in super::super) fn documents() -> impl Strategy<Value = Value> {
+    pub(in crate::patch) fn documents() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
