@@ -110,14 +110,8 @@ impl Run {
             "remove" => self.remove(&needed(path, "remove", "path")?),
             "replace" => self.replace(&needed(path, "replace", "path")?, value),
             "test" => self.test(&needed(path, "test", "path")?, &value),
-            "move" => {
-                let from = needed(from, "move", "from")?;
-                self.shift(&from, &needed(path, "move", "path")?)
-            }
-            "copy" => {
-                let from = needed(from, "copy", "from")?;
-                self.copy(&from, &needed(path, "copy", "path")?)
-            }
+            "move" => self.shift(&needed(from, "move", "from")?, path),
+            "copy" => self.copy(&needed(from, "copy", "from")?, path),
             other => Err(format!("Unexpected kind: {other}")),
         }
     }
@@ -142,7 +136,9 @@ impl Run {
     fn replace(&mut self, path: &str, value: Value) -> Result<(), String> {
         if path.is_empty() {
             if !value.is_object() && !value.is_array() {
-                return Err("replace operation value must be object or array".to_owned());
+                // The slip at the end is the server's own.
+                let text = "replace operation value must be object or array: %!w(<nil>)";
+                return Err(text.to_owned());
             }
             self.doc = value;
             return Ok(());
@@ -175,13 +171,14 @@ impl Run {
         Err(format!("testing value {path} failed: test failed"))
     }
 
-    fn shift(&mut self, from: &str, path: &str) -> Result<(), String> {
+    fn shift(&mut self, from: &str, path: Option<String>) -> Result<(), String> {
         let (source, key) = parent(&mut self.doc, from).ok_or_else(|| {
             format!("move operation does not apply: doc is missing from path: {from}: {MISSING}")
         })?;
         let value =
             take(source, &key).map_err(|e| format!("error in move for path: '{key}': {e}"))?;
-        let (target, key) = parent(&mut self.doc, path).ok_or_else(|| {
+        let path = needed(path, "move", "path")?;
+        let (target, key) = parent(&mut self.doc, &path).ok_or_else(|| {
             format!(
                 "move operation does not apply: doc is missing destination path: {path}: {MISSING}"
             )
@@ -189,7 +186,7 @@ impl Run {
         insert(target, &key, value).map_err(|e| format!("error in move for path: '{path}': {e}"))
     }
 
-    fn copy(&mut self, from: &str, path: &str) -> Result<(), String> {
+    fn copy(&mut self, from: &str, path: Option<String>) -> Result<(), String> {
         let (source, key) = parent(&mut self.doc, from).ok_or_else(|| {
             format!("copy operation does not apply: doc is missing from path: {from}: {MISSING}")
         })?;
@@ -201,7 +198,8 @@ impl Run {
         } else {
             value.to_string().len()
         };
-        let (target, key) = parent(&mut self.doc, path).ok_or_else(|| {
+        let path = needed(path, "copy", "path")?;
+        let (target, key) = parent(&mut self.doc, &path).ok_or_else(|| {
             format!(
                 "copy operation does not apply: doc is missing destination path: {path}: {MISSING}"
             )
@@ -218,8 +216,16 @@ impl Run {
     }
 }
 
+/// A member that the operation cannot do without; the server words its absence in three ways.
 fn needed(member: Option<String>, op: &str, name: &str) -> Result<String, String> {
-    member.ok_or_else(|| format!("{op} operation failed to decode {name}: {MISSING}"))
+    member.ok_or_else(|| {
+        let cause = match (op, name) {
+            (_, "from") => "operation, missing from field: ",
+            ("replace" | "test" | "move", _) => "operation missing path field: ",
+            _ => "",
+        };
+        format!("{op} operation failed to decode {name}: {cause}{MISSING}")
+    })
 }
 
 /// The object or list that holds the last step of `path`, and that step. What stands before

@@ -37,11 +37,15 @@ impl FieldSelector {
                 selector: text.to_owned(),
                 term: term.to_owned(),
             })?;
+            let value = unescape(value)?;
+            if field.is_empty() && value.is_empty() {
+                continue; // a bare operator asks for nothing
+            }
             let field = Cow::Owned(field.to_owned());
             requirements.push(FieldRequirement {
                 field,
                 equal,
-                value: unescape(value)?,
+                value,
             });
         }
         Ok(Self { requirements })

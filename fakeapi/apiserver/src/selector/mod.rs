@@ -14,3 +14,6 @@ mod label_parse;
 pub use error::SelectorError;
 pub use field::{FieldRequirement, FieldSelector};
 pub use label::{LabelSelector, Operator, Requirement};
+
+#[cfg(test)]
+mod tests;

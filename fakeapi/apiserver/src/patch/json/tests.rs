@@ -146,7 +146,7 @@ fn refuses_with_the_servers_text_and_changes_nothing() {
         ),
         (
             json!({"op": "move", "path": "/z"}),
-            "move operation failed to decode from: missing value",
+            "move operation failed to decode from: operation, missing from field: missing value",
         ),
         (
             json!({"op": "copy", "from": "/b", "path": "/z/z"}),
@@ -231,4 +231,35 @@ proptest! {
             prop_assert_eq!(patched, doc);
         }
     }
+}
+
+/// One line a case, answered by evanphx/json-patch 4.13.0, the server's library.
+const CASES: &str = include_str!("testdata/cases.jsonl");
+
+#[test]
+fn agrees_with_the_real_implementation() {
+    let mut wrong = Vec::new();
+    for line in CASES.lines() {
+        let case: Value = serde_json::from_str(line).expect("a case a line");
+        let mut doc = case["Doc"].clone();
+        let ours = json_patch(&mut doc, case["Patch"].to_string().as_bytes());
+        let agrees = match (&ours, case["Error"].as_str()) {
+            (Ok(()), None) => {
+                let result = case["Result"].as_str().expect("a text");
+                serde_json::from_str::<Value>(result).expect("JSON") == doc
+            }
+            (Err(error), Some(text)) => error.to_string() == text,
+            _ => false,
+        };
+        if !agrees {
+            wrong.push(format!("{line}\n  ours: {ours:?} {doc}"));
+        }
+    }
+    assert!(CASES.lines().count() > 500);
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
