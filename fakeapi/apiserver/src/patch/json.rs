@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::PatchError;
+use crate::json::MAX_DEPTH;
 
 /// Most operations in one patch; the real server's bound.
 pub const MAX_OPERATIONS: usize = 10_000;
@@ -49,6 +50,7 @@ pub fn json_patch(doc: &mut Value, patch: &[u8]) -> Result<(), PatchError> {
     let mut run = Run {
         doc: doc.clone(),
         copied: 0,
+        depth: depth(doc),
     };
     for operation in operations {
         run.apply(operation).map_err(PatchError::Unfit)?;
@@ -95,10 +97,31 @@ fn kind(value: &Value) -> &'static str {
 struct Run {
     doc: Value,
     copied: usize,
+    /// No less than the nesting of `doc`.
+    depth: usize,
 }
 
 impl Run {
+    /// One operation. Few and short ones could nest a document deeper than any stack, so the
+    /// bound of decoding holds for what they make, too.
     fn apply(&mut self, operation: Operation) -> Result<(), String> {
+        let reach = |path: &Option<String>| path.as_deref().map_or(0, |p| p.matches('/').count());
+        let from = operation.from.as_ref();
+        let moved = from.map_or(0, |_| self.depth.saturating_sub(reach(&operation.from)));
+        let carried = moved.max(depth(&operation.value));
+        let grown = reach(&operation.path) + carried;
+        self.change(operation)?;
+        self.depth = self.depth.max(grown);
+        if self.depth > MAX_DEPTH {
+            self.depth = depth(&self.doc);
+        }
+        if self.depth > MAX_DEPTH {
+            return Err(format!("exceeded max depth of {MAX_DEPTH}"));
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, operation: Operation) -> Result<(), String> {
         let Operation {
             op,
             path,
@@ -247,6 +270,15 @@ fn parent<'a>(doc: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)>
         last = step;
     }
     matches!(current, Value::Array(_) | Value::Object(_)).then_some((current, last))
+}
+
+/// Levels of lists and objects.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 fn unescape(step: &str) -> String {

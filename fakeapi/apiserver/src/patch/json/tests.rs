@@ -233,6 +233,25 @@ proptest! {
     }
 }
 
+#[test]
+fn a_document_cannot_be_nested_without_end() {
+    let wrap = concat!(
+        r#"{"op":"add","path":"/t","value":{}},"#,
+        r#"{"op":"move","from":"/a","path":"/t/a"},"#,
+        r#"{"op":"move","from":"/t","path":"/a"}"#
+    );
+    let patch = |n| format!("[{}]", vec![wrap; n].join(","));
+    let doc = json!({"a": 1});
+    assert_eq!(json_patch(&mut doc.clone(), patch(100).as_bytes()), Ok(()));
+    let refusal = json_patch(&mut doc.clone(), patch(3000).as_bytes()).expect_err("deep");
+    assert_eq!(refusal.to_string(), "exceeded max depth of 128");
+
+    // Many moves that nest nothing are fine.
+    let swing = r#"{"op":"move","from":"/a","path":"/b"},{"op":"move","from":"/b","path":"/a"}"#;
+    let patch = format!("[{}]", vec![swing; 1000].join(","));
+    assert_eq!(json_patch(&mut doc.clone(), patch.as_bytes()), Ok(()));
+}
+
 /// One line a case, answered by evanphx/json-patch 4.13.0, the server's library.
 const CASES: &str = include_str!("testdata/cases.jsonl");
 

@@ -93,7 +93,7 @@ impl<S: MergeSchema + ?Sized> Merge<'_, S> {
                     let list = list
                         .strip_prefix('/')
                         .ok_or_else(directive::bad_delete_list)?;
-                    self.delete_from_list(&mut original, list, change)?;
+                    delete_from_list(&mut original, list, change)?;
                 }
                 None => self.member(&mut original, key, change, of)?,
             }
@@ -124,22 +124,6 @@ impl<S: MergeSchema + ?Sized> Merge<'_, S> {
             (_, new) => settled(new, true),
         };
         original.extend(merged.map(|value| (key, value)));
-        Ok(())
-    }
-
-    /// `$deleteFromPrimitiveList/<list>` deletes whatever the list's strategy is.
-    #[expect(clippy::unused_self, reason = "one of the four steps of a merge")]
-    fn delete_from_list(
-        &self,
-        original: &mut Members,
-        list: &str,
-        gone: Value,
-    ) -> Result<(), PatchError> {
-        match (original.get_mut(list), gone) {
-            (_, Value::Null) => drop(original.remove(list)),
-            (Some(Value::Array(items)), Value::Array(gone)) => list::delete(items, &gone)?,
-            _ => {}
-        }
         Ok(())
     }
 
@@ -185,6 +169,16 @@ impl<S: MergeSchema + ?Sized> Merge<'_, S> {
         }
         Ok(())
     }
+}
+
+/// `$deleteFromPrimitiveList/<list>` deletes whatever the list's strategy is.
+fn delete_from_list(original: &mut Members, list: &str, gone: Value) -> Result<(), PatchError> {
+    match (original.get_mut(list), gone) {
+        (_, Value::Null) => drop(original.remove(list)),
+        (Some(Value::Array(items)), Value::Array(gone)) => list::delete(items, &gone)?,
+        _ => {}
+    }
+    Ok(())
 }
 
 /// `$retainKeys` names every member that may stay; the patch must not add another.
