@@ -88,17 +88,22 @@ pub(super) struct Directory {
     path: PathBuf,
     disk: Arc<dyn Disk>,
     /// Held as long as the journal is open; the kernel lets go when the process dies.
-    _lock: File,
+    lock: File,
 }
 
 impl Directory {
     /// Takes the directory for this process alone, and makes it when it is not there.
     pub(super) fn take(path: &Path, disk: Arc<dyn Disk>) -> Result<Self, JournalError> {
+        let made = !path.exists();
         DirBuilder::new()
             .recursive(true)
             .mode(DIRECTORY_MODE)
             .create(path)
             .map_err(JournalError::io("create", path))?;
+        if made {
+            let parent = parent(path);
+            sync_directory(parent).map_err(JournalError::io("sync", parent))?;
+        }
         let lock_path = path.join("LOCK");
         let lock = OpenOptions::new()
             .write(true)
@@ -116,13 +121,10 @@ impl Directory {
                 return Err(JournalError::io("lock", lock_path)(source));
             }
         }
-        if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            sync_directory(parent).map_err(JournalError::io("sync", parent))?;
-        }
         Ok(Self {
             path: path.to_path_buf(),
             disk,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -184,6 +186,21 @@ impl Directory {
         files.sort();
         Ok((files, unfinished))
     }
+}
+
+impl Drop for Directory {
+    /// Closing the file is not enough: a child process that is just being started has it too.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the journal's lock stays until this process ends");
+        }
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 const UNFINISHED: &str = ".tmp";

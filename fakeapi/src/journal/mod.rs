@@ -65,6 +65,11 @@ pub use sync::SyncPolicy;
 /// In how many shards a journal is. Part of the format.
 pub const JOURNAL_SHARDS: u32 = 16;
 
+const _: () = assert!(
+    256 % JOURNAL_SHARDS == 0,
+    "the low byte of an id tells its shard"
+);
+
 /// The largest record, in bytes.
 pub const RECORD_MAX: u32 = 16 << 20;
 
@@ -79,7 +84,7 @@ pub struct ClusterId(pub u64);
 impl ClusterId {
     /// The shard that has the cluster's records.
     pub fn shard(self) -> u32 {
-        u32::try_from(self.0 % u64::from(JOURNAL_SHARDS)).expect("less than the number of shards")
+        u32::from(self.0.to_le_bytes()[0]) % JOURNAL_SHARDS
     }
 }
 
@@ -234,7 +239,7 @@ impl Journal {
     ///
     /// Under [`SyncPolicy::Always`] it blocks the calling thread while the disk works. Records
     /// of one cluster are in the order of their appends. After an error the journal is
-    /// as before, and the change must not be made.
+    /// as before (but for a failed sync, which closes the shard), and the change must not be made.
     ///
     /// # Errors
     /// What the write failed with ([`io::ErrorKind::StorageFull`], for example);

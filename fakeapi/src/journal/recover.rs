@@ -162,12 +162,19 @@ impl Recovery<'_> {
         (first..=last).all(|g| self.logs.contains(&FileId::log(self.shard, g)))
     }
 
-    /// Removes what a snapshot stands for, where a crash came before the compaction did.
+    /// Removes what a snapshot stands for, where a crash came before the compaction did. Where
+    /// the snapshot was damaged, it is kept aside too.
     fn remove_before(&mut self, first: u64, snapshots: &[FileId]) -> Result<(), JournalError> {
         for id in self.logs.iter().chain(snapshots) {
             if id.generation < first {
                 let path = self.directory.file(*id);
-                fs::remove_file(&path).map_err(JournalError::io("remove", &path))?;
+                let remove = || {
+                    if !self.damage.is_empty() {
+                        keep_aside(&path)?;
+                    }
+                    fs::remove_file(&path)
+                };
+                remove().map_err(JournalError::io("remove", &path))?;
             }
         }
         self.logs.retain(|id| id.generation >= first);

@@ -260,7 +260,7 @@ impl Shard {
     /// No snapshot was made: the next attempt is after as many bytes as the first one was.
     pub(super) fn compaction_failed(&self) {
         let mut state = self.state.lock();
-        state.compact_at = state.log_bytes + self.compact_min;
+        state.compact_at = state.log_bytes.saturating_add(self.compact_min);
     }
 
     /// Whether the log is due for compaction.

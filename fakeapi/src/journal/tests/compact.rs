@@ -253,7 +253,9 @@ fn a_log_that_is_too_large_is_compacted_by_itself() {
 }
 
 /// An owner that forgets, or invents.
-struct Wrong(fn(&mut dyn FnMut(ClusterId, &Record<'_>) -> io::Result<()>) -> io::Result<()>);
+struct Wrong(fn(Out<'_>) -> io::Result<()>);
+
+type Out<'a> = &'a mut dyn FnMut(ClusterId, &Record<'_>) -> io::Result<()>;
 
 impl Live for Wrong {
     fn snapshot(

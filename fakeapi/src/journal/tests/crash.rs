@@ -33,7 +33,9 @@ fn child() {
                 .put(&journal, id, &format!("o{}", number % 5), Some(&json))
                 .unwrap();
             let revision = number + 2;
-            writeln!(say, "ack {id} {revision}").unwrap();
+            // One write, so that a line is whole or not there.
+            say.write_all(format!("ack {id} {revision}\n").as_bytes())
+                .unwrap();
         }
     }
 }

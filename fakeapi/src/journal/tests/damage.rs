@@ -302,6 +302,41 @@ fn a_bad_snapshot_serves_what_is_good_when_nothing_else_is_there() {
 }
 
 #[test]
+fn a_log_that_a_damaged_snapshot_stood_for_in_part_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, fleet) = {
+        let (journal, _) = open(dir.path());
+        let fleet = Fleet::of(Clusters::new());
+        fleet.attach(&journal);
+        (journal, fleet)
+    };
+    fleet.register(&journal, ID).unwrap();
+    journal.inner.rotate(ID.shard()).unwrap();
+    fleet.put(&journal, ID, "a", Some("{}")).unwrap();
+    let second = dir.path().join("05-0000000002.log");
+    let before = fs::read(&second).unwrap();
+    journal.inner.compact(ID.shard()).unwrap();
+    drop(journal);
+    fs::write(&second, &before).unwrap();
+    let snapshot = dir.path().join("05-0000000003.snap");
+    let mut bytes = fs::read(&snapshot).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&snapshot, bytes).unwrap();
+    let (_journal, replay) = open(dir.path());
+    assert_eq!(
+        rebuild(&replay, false),
+        fleet.state(),
+        "only the end mark was bad"
+    );
+    assert_eq!(replay.report().damage[0].kind, DamageKind::Damaged);
+    assert_eq!(
+        fs::read(dir.path().join("05-0000000002.log.damaged")).unwrap(),
+        before
+    );
+}
+
+#[test]
 fn a_missing_log_is_reported() {
     let (dir, _) = compacted();
     fs::remove_file(dir.path().join("05-0000000002.log")).unwrap();

@@ -1,5 +1,6 @@
 //! Disks that are full, broken, or counted.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(super) struct Faulty {
     /// How long a sync takes.
     pub(super) sync_time: Duration,
     pub(super) writes: AtomicU64,
+    /// How long each file (by inode) was when it was last synced.
+    platter: Mutex<BTreeMap<u64, u64>>,
 }
 
 impl Faulty {
@@ -29,6 +32,36 @@ impl Faulty {
             syncs: AtomicU64::new(0),
             sync_time,
             writes: AtomicU64::new(0),
+            platter: Mutex::default(),
+        })
+    }
+}
+
+impl Faulty {
+    /// Makes `to` what a machine finds that lost power with `from` as it is now.
+    pub(super) fn power_loss(&self, from: &Path, to: &Path) {
+        copy_files(from, to);
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let len = self
+                .platter
+                .lock()
+                .get(&entry.metadata().unwrap().ino())
+                .copied();
+            let copy = fs::OpenOptions::new()
+                .write(true)
+                .open(to.join(entry.file_name()))
+                .unwrap();
+            copy.set_len(len.unwrap_or(0)).unwrap();
+        }
+    }
+
+    fn file(self: &Arc<Self>, path: &Path, file: Arc<dyn LogFile>) -> Arc<dyn LogFile> {
+        let stat = fs::File::open(path).unwrap();
+        Arc::new(FaultyFile {
+            disk: self.clone(),
+            file,
+            stat,
         })
     }
 }
@@ -37,44 +70,51 @@ struct Handle(Arc<Faulty>);
 
 impl Disk for Handle {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
-        Ok(Arc::new(FaultyFile(self.0.clone(), OsDisk.create(path)?)))
+        Ok(self.0.file(path, OsDisk.create(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn LogFile>> {
-        Ok(Arc::new(FaultyFile(self.0.clone(), OsDisk.open(path)?)))
+        Ok(self.0.file(path, OsDisk.open(path)?))
     }
 }
 
-struct FaultyFile(Arc<Faulty>, Arc<dyn LogFile>);
+struct FaultyFile {
+    disk: Arc<Faulty>,
+    file: Arc<dyn LogFile>,
+    stat: fs::File,
+}
 
 impl LogFile for FaultyFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.0.writes.fetch_add(1, Ordering::SeqCst);
+        self.disk.writes.fetch_add(1, Ordering::SeqCst);
         let wanted = i64::try_from(bytes.len()).unwrap();
-        let free = self.0.free.load(Ordering::SeqCst);
+        let free = self.disk.free.load(Ordering::SeqCst);
         let taken = wanted.min(free);
         if taken == 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.0.free.store(free - taken, Ordering::SeqCst);
-        self.1
+        self.disk.free.store(free - taken, Ordering::SeqCst);
+        self.file
             .write_at(&bytes[..usize::try_from(taken).unwrap()], offset)
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        if self.0.no_truncate.load(Ordering::SeqCst) {
+        if self.disk.no_truncate.load(Ordering::SeqCst) {
             return Err(io::Error::other("read-only file system"));
         }
-        self.1.truncate(len)
+        self.file.truncate(len)
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.0.no_sync.load(Ordering::SeqCst) {
+        if self.disk.no_sync.load(Ordering::SeqCst) {
             return Err(io::Error::other("input/output error"));
         }
-        std::thread::sleep(self.0.sync_time);
-        self.0.syncs.fetch_add(1, Ordering::SeqCst);
-        self.1.sync()
+        std::thread::sleep(self.disk.sync_time);
+        self.disk.syncs.fetch_add(1, Ordering::SeqCst);
+        let stat = self.stat.metadata()?;
+        self.file.sync()?;
+        self.disk.platter.lock().insert(stat.ino(), stat.len());
+        Ok(())
     }
 }
 
@@ -157,7 +197,7 @@ fn a_part_that_cannot_be_taken_back_closes_the_shard_only() {
 #[tokio::test]
 async fn a_disk_that_does_not_sync_is_not_believed_afterwards() {
     let (_dir, disk, journal) = faulty(
-        SyncPolicy::Interval(Duration::from_secs(3600)),
+        SyncPolicy::Interval(Duration::from_hours(1)),
         Duration::ZERO,
     );
     let fleet = Fleet::default();

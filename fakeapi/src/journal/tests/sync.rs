@@ -8,7 +8,7 @@ use pretty_assertions::assert_eq;
 use super::faults::faulty;
 use super::*;
 
-const HOUR: SyncPolicy = SyncPolicy::Interval(Duration::from_secs(3600));
+const HOUR: SyncPolicy = SyncPolicy::Interval(Duration::from_hours(1));
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_that_come_together_share_a_sync() {
@@ -20,12 +20,13 @@ async fn callers_that_come_together_share_a_sync() {
         tokio::spawn(async move {
             let id = ClusterId(16 * number);
             fleet.register(&journal, id).unwrap();
-            journal.sync(id).await.unwrap();
             let shard = &journal.inner.shards[0];
-            assert!(shard.capture().is_none_or(|c| c.target > 0));
+            let target = shard.target();
+            journal.sync(id).await.unwrap();
+            assert!(shard.is_synced(target).unwrap());
         })
     });
-    for caller in Vec::from_iter(callers) {
+    for caller in callers.collect::<Vec<_>>() {
         caller.await.unwrap();
     }
     let syncs = disk.syncs.load(Ordering::SeqCst);
@@ -101,4 +102,43 @@ async fn the_policy_is_kept() {
         1,
         "dropping syncs the rest"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_synced_survives_the_loss_of_power() {
+    let (dir, disk, journal) = faulty(HOUR, Duration::from_millis(1));
+    let journal = Arc::new(journal);
+    let fleet = Fleet::of(Clusters::new());
+    fleet.attach(&journal);
+    for round in 0..8u64 {
+        let callers = (0..20u64).map(|number| {
+            let (journal, fleet) = (journal.clone(), fleet.clone());
+            tokio::spawn(async move {
+                let id = ClusterId(1 + (round * 20 + number) * 2);
+                fleet.register(&journal, id).unwrap();
+                fleet.put(&journal, id, "a", Some("{}")).unwrap();
+                journal.sync(id).await.unwrap();
+                id
+            })
+        });
+        let mut acknowledged = Vec::new();
+        for caller in callers.collect::<Vec<_>>() {
+            acknowledged.push(caller.await.unwrap());
+        }
+        // Written, and not acknowledged as durable.
+        fleet
+            .put(&journal, acknowledged[0], "later", Some("{}"))
+            .unwrap();
+        if round % 2 == 1 {
+            journal.inner.compact(1).unwrap();
+        }
+        let platter = tempfile::tempdir().unwrap();
+        disk.power_loss(dir.path(), platter.path());
+        let (_journal, replay) = open(platter.path());
+        assert_eq!(replay.report().damage, []);
+        let state = rebuild(&replay, false);
+        for id in acknowledged {
+            assert!(state[&id].objects.contains_key("a"), "cluster {id}");
+        }
+    }
 }
