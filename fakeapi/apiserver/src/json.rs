@@ -37,11 +37,7 @@ impl JsonError {
 pub fn strict(bytes: &[u8]) -> Result<(Value, Vec<String>), JsonError> {
     let mut decoder = serde_json::Deserializer::from_slice(bytes);
     let mut found = Found::default();
-    let value = Node {
-        found: &mut found,
-        depth: 0,
-    }
-    .deserialize(&mut decoder)?;
+    let value = Node { found: &mut found, depth: 0 }.deserialize(&mut decoder)?;
     decoder.end()?;
     Ok((value, found.complaints))
 }
@@ -57,8 +53,7 @@ struct Found {
 impl Found {
     fn duplicate(&mut self) {
         if self.complaints.len() < MAX_DUPLICATES && self.seen.insert(self.path.clone()) {
-            self.complaints
-                .push(format!("duplicate field \"{}\"", self.path));
+            self.complaints.push(format!("duplicate field \"{}\"", self.path));
         }
     }
 }
@@ -119,10 +114,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         loop {
             // Writing to a String cannot fail.
             let _ = write!(found.path, "[{}]", list.len());
-            let item = items.next_element_seed(Node {
-                found,
-                depth: depth + 1,
-            })?;
+            let item = items.next_element_seed(Node { found, depth: depth + 1 })?;
             found.path.truncate(parent);
             match item {
                 Some(item) => list.push(item),
@@ -144,10 +136,7 @@ impl<'de> Visitor<'de> for Node<'_> {
             if map.contains_key(&key) {
                 found.duplicate();
             }
-            let value = members.next_value_seed(Node {
-                found,
-                depth: depth + 1,
-            })?;
+            let value = members.next_value_seed(Node { found, depth: depth + 1 })?;
             found.path.truncate(parent);
             map.insert(key, value);
         }
@@ -156,11 +145,7 @@ impl<'de> Visitor<'de> for Node<'_> {
 }
 
 fn check_depth<E: serde::de::Error>(depth: usize) -> Result<(), E> {
-    if depth < MAX_DEPTH {
-        Ok(())
-    } else {
-        Err(E::custom("exceeded max depth"))
-    }
+    if depth < MAX_DEPTH { Ok(()) } else { Err(E::custom("exceeded max depth")) }
 }
 
 /// The server's integers are signed; what is larger becomes a floating point number.
@@ -181,16 +166,8 @@ mod tests {
     #[test]
     fn duplicates_are_named_by_path_once() {
         for (text, duplicates, value) in [
-            (
-                r#"{"a":1,"b":[{}]}"#,
-                &[] as &[&str],
-                json!({"a": 1, "b": [{}]}),
-            ),
-            (
-                r#"{"a":1,"a":2,"a":3}"#,
-                &["duplicate field \"a\""],
-                json!({"a": 3}),
-            ),
+            (r#"{"a":1,"b":[{}]}"#, &[] as &[&str], json!({"a": 1, "b": [{}]})),
+            (r#"{"a":1,"a":2,"a":3}"#, &["duplicate field \"a\""], json!({"a": 3})),
             (
                 r#"{"spec":{"x":1,"x":{"y":1,"y":2}}}"#,
                 &["duplicate field \"spec.x\"", "duplicate field \"spec.x.y\""],
@@ -198,22 +175,11 @@ mod tests {
             ),
             (
                 r#"{"c":[{"n":1},{"n":1,"n":2},[{"m":0,"m":1}]]}"#,
-                &[
-                    "duplicate field \"c[1].n\"",
-                    "duplicate field \"c[2][0].m\"",
-                ],
+                &["duplicate field \"c[1].n\"", "duplicate field \"c[2][0].m\""],
                 json!({"c": [{"n": 1}, {"n": 2}, [{"m": 1}]]}),
             ),
-            (
-                "18446744073709551615",
-                &[],
-                json!(18_446_744_073_709_552_000.0),
-            ),
-            (
-                "[1.5,-3,\"x\",null,true]",
-                &[],
-                json!([1.5, -3, "x", null, true]),
-            ),
+            ("18446744073709551615", &[], json!(18_446_744_073_709_552_000.0)),
+            ("[1.5,-3,\"x\",null,true]", &[], json!([1.5, -3, "x", null, true])),
         ] {
             let (read, found) = strict(text.as_bytes()).expect(text);
             assert_eq!(found, duplicates, "{text}");
@@ -231,11 +197,7 @@ mod tests {
         assert!(strict(nest(MAX_DEPTH + 1).as_bytes()).is_err());
         for bad in ["", "{", "{} {}", "[1,]", "{'a':1}", "\u{feff}{}"] {
             let refusal = strict(bad.as_bytes()).expect_err(bad);
-            assert!(
-                refusal.detail().contains("line 1"),
-                "{bad}: {}",
-                refusal.detail()
-            );
+            assert!(refusal.detail().contains("line 1"), "{bad}: {}", refusal.detail());
         }
     }
 }

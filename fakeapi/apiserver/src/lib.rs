@@ -5,15 +5,31 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
+pub mod body;
+pub mod catalog;
+mod codec;
+mod conversion;
+mod discovery;
 pub mod generated;
 pub mod json;
 pub mod names;
+pub mod negotiate;
 pub mod openapi;
 pub mod patch;
 pub mod protobuf;
 pub mod quantity;
+pub mod rbac;
+pub mod render;
+pub mod request;
 pub mod selector;
+mod server;
+pub mod status;
 pub mod storage;
 pub mod table;
 pub mod types;
+mod verbs;
 pub mod yaml;
+
+pub use codec::MAX_BODY;
+pub use server::{ApiServer, BODY_DEADLINE, Call, Closing};

@@ -68,11 +68,7 @@ pub fn dns1035_label(value: &str) -> Vec<String> {
     too_long(value, LABEL_MAX, "characters", &mut faults);
     let starts_low = value.starts_with(|c: char| c.is_ascii_lowercase());
     if !starts_low || !is_dns1123_label(value) {
-        faults.push(rule(
-            LABEL_1035_TEXT,
-            LABEL_1035_RULE,
-            &["my-name", "abc-123"],
-        ));
+        faults.push(rule(LABEL_1035_TEXT, LABEL_1035_RULE, &["my-name", "abc-123"]));
     }
     faults
 }
@@ -118,11 +114,7 @@ pub fn qualified_name(value: &str) -> Vec<String> {
             name
         }
         Some((prefix, name)) => {
-            faults.extend(
-                dns1123_subdomain(prefix)
-                    .iter()
-                    .map(|f| format!("prefix part {f}")),
-            );
+            faults.extend(dns1123_subdomain(prefix).iter().map(|f| format!("prefix part {f}")));
             name
         }
     };
@@ -143,11 +135,7 @@ pub fn label_value(value: &str) -> Vec<String> {
     let mut faults = Vec::new();
     too_long(value, LABEL_MAX, "bytes", &mut faults);
     if !value.is_empty() && !is_key_name(value) {
-        faults.push(rule(
-            VALUE_TEXT,
-            VALUE_RULE,
-            &["MyValue", "my_value", "12345"],
-        ));
+        faults.push(rule(VALUE_TEXT, VALUE_RULE, &["MyValue", "my_value", "12345"]));
     }
     faults
 }
@@ -161,10 +149,7 @@ pub fn annotation_key(key: &str) -> Vec<String> {
 pub fn annotations_size<'a>(
     annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Option<String> {
-    let total: usize = annotations
-        .into_iter()
-        .map(|(key, value)| key.len() + value.len())
-        .sum();
+    let total: usize = annotations.into_iter().map(|(key, value)| key.len() + value.len()).sum();
     (total > ANNOTATIONS_MAX).then(|| format!("may not be more than {ANNOTATIONS_MAX} bytes"))
 }
 
@@ -179,10 +164,7 @@ pub struct Fault {
 
 impl Fault {
     fn of(value: &str, detail: String) -> Self {
-        Self {
-            value: Some(value.to_owned()),
-            detail,
-        }
+        Self { value: Some(value.to_owned()), detail }
     }
 }
 
@@ -190,16 +172,8 @@ impl Fault {
 pub fn labels<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (key, value) in labels {
-        faults.extend(
-            qualified_name(key)
-                .into_iter()
-                .map(|detail| Fault::of(key, detail)),
-        );
-        faults.extend(
-            label_value(value)
-                .into_iter()
-                .map(|detail| Fault::of(value, detail)),
-        );
+        faults.extend(qualified_name(key).into_iter().map(|detail| Fault::of(key, detail)));
+        faults.extend(label_value(value).into_iter().map(|detail| Fault::of(value, detail)));
     }
     faults
 }
@@ -208,18 +182,11 @@ pub fn labels<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<F
 pub fn annotations(annotations: &BTreeMap<&str, &str>) -> Vec<Fault> {
     let mut faults: Vec<Fault> = annotations
         .keys()
-        .flat_map(|&key| {
-            annotation_key(key)
-                .into_iter()
-                .map(move |detail| (key, detail))
-        })
+        .flat_map(|&key| annotation_key(key).into_iter().map(move |detail| (key, detail)))
         .map(|(key, detail)| Fault::of(key, detail))
         .collect();
     let pairs = annotations.iter().map(|(&key, &value)| (key, value));
-    faults.extend(annotations_size(pairs).map(|detail| Fault {
-        value: None,
-        detail,
-    }));
+    faults.extend(annotations_size(pairs).map(|detail| Fault { value: None, detail }));
     faults
 }
 
@@ -274,14 +241,8 @@ fn too_long(value: &str, max: usize, unit: &str, faults: &mut Vec<String>) {
 
 /// The server's sentence for a broken pattern: text, examples, then the pattern itself.
 fn rule(text: &str, pattern: &str, examples: &[&str]) -> String {
-    let examples: Vec<String> = examples
-        .iter()
-        .map(|example| format!("'{example}', "))
-        .collect();
-    format!(
-        "{text} (e.g. {}regex used for validation is '{pattern}')",
-        examples.join(" or ")
-    )
+    let examples: Vec<String> = examples.iter().map(|example| format!("'{example}', ")).collect();
+    format!("{text} (e.g. {}regex used for validation is '{pattern}')", examples.join(" or "))
 }
 
 fn is_dns1123_label(value: &str) -> bool {
@@ -326,83 +287,53 @@ mod tests {
             assert_eq!(dns1123_subdomain(bad).len(), 1, "{bad}");
         }
         assert_eq!(dns1123_label("a.b"), ["must not contain dots"]);
-        assert_eq!(
-            dns1123_label(&"a".repeat(64)),
-            ["must be no more than 63 bytes"]
-        );
+        assert_eq!(dns1123_label(&"a".repeat(64)), ["must be no more than 63 bytes"]);
         assert!(dns1123_subdomain("a.b-c.9").is_empty());
         for bad in ["a..b", ".a", "a.", "a.-b"] {
             assert_eq!(dns1123_subdomain(bad).len(), 1, "{bad}");
         }
-        assert_eq!(
-            dns1123_subdomain(&"a".repeat(254)),
-            ["must be no more than 253 bytes"]
-        );
+        assert_eq!(dns1123_subdomain(&"a".repeat(254)), ["must be no more than 253 bytes"]);
     }
 
     #[test]
     fn the_texts_are_the_servers() {
         assert_eq!(
             dns1123_subdomain("Abc"),
-            [
-                "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
+            ["a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
               '-' or '.', and must start and end with an alphanumeric character (e.g. \
               'example.com', regex used for validation is \
-              '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-            ]
+              '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"]
         );
         assert_eq!(
             dns1123_label("Abc"),
-            [
-                "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or \
+            ["a lowercase RFC 1123 label must consist of lower case alphanumeric characters or \
               '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or \
-              '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-            ]
+              '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"]
         );
         assert_eq!(dns1035_label("1a").len(), 1);
         assert!(dns1035_label("a1").is_empty());
-        assert_eq!(
-            dns1035_label(&"a".repeat(64)),
-            ["must be no more than 63 characters"]
-        );
+        assert_eq!(dns1035_label(&"a".repeat(64)), ["must be no more than 63 characters"]);
     }
 
     #[test]
     fn path_segments() {
         assert!(path_segment("system:node").is_empty());
         assert_eq!(path_segment(".."), ["may not be '..'"]);
-        assert_eq!(
-            path_segment("a/b%"),
-            ["may not contain '/'", "may not contain '%'"]
-        );
+        assert_eq!(path_segment("a/b%"), ["may not contain '/'", "may not contain '%'"]);
     }
 
     #[test]
     fn qualified_names() {
-        for good in [
-            "simple",
-            "now-with-dashes",
-            "1-num.2-num",
-            "a/b",
-            "example.com/A_b.c",
-        ] {
+        for good in ["simple", "now-with-dashes", "1-num.2-num", "a/b", "example.com/A_b.c"] {
             assert!(qualified_name(good).is_empty(), "{good}");
         }
-        for bad in [
-            "nospecialchars%^=@",
-            "cantendwithadash-",
-            "only/one/slash",
-            "Prefix/a",
-        ] {
+        for bad in ["nospecialchars%^=@", "cantendwithadash-", "only/one/slash", "Prefix/a"] {
             assert_eq!(qualified_name(bad).len(), 1, "{bad}");
         }
         assert_eq!(qualified_name("/a"), ["prefix part must be non-empty"]);
         assert_eq!(qualified_name("a/").len(), 2);
         let long = "a".repeat(64);
-        assert_eq!(
-            qualified_name(&long),
-            ["name part must be no more than 63 bytes"]
-        );
+        assert_eq!(qualified_name(&long), ["name part must be no more than 63 bytes"]);
     }
 
     #[test]
@@ -415,13 +346,7 @@ mod tests {
         let big = "x".repeat(ANNOTATIONS_MAX);
         let faults = annotations(&BTreeMap::from([("a", big.as_str())]));
         let detail = "may not be more than 262144 bytes".to_owned();
-        assert_eq!(
-            faults,
-            [Fault {
-                value: None,
-                detail
-            }]
-        );
+        assert_eq!(faults, [Fault { value: None, detail }]);
     }
 
     #[test]

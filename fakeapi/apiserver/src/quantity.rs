@@ -86,12 +86,7 @@ impl Quantity {
             Base::Two => times_power_of_two(mantissa, -places, exponent)?,
         };
         let (mut mantissa, scale) = round_to_nano(mantissa, scale);
-        let mut amount = Self {
-            mantissa: 0,
-            scale: 0,
-            family,
-            kept: None,
-        };
+        let mut amount = Self { mantissa: 0, scale: 0, family, kept: None };
         if family == Family::Binary {
             if at_least_one(mantissa, scale) {
                 let cap = Self::of(BINARY_CAP, 0, family);
@@ -112,12 +107,7 @@ impl Quantity {
 
     fn of(mantissa: i128, scale: i64, family: Family) -> Self {
         let (mantissa, scale) = normal(mantissa, scale);
-        Self {
-            mantissa,
-            scale,
-            family,
-            kept: None,
-        }
+        Self { mantissa, scale, family, kept: None }
     }
 
     fn negated(mut self) -> Self {
@@ -140,11 +130,7 @@ impl Quantity {
             return text;
         }
         let lift = self.scale.rem_euclid(3);
-        let mantissa = if lift == 0 {
-            self.mantissa
-        } else {
-            self.mantissa * power(lift)
-        };
+        let mantissa = if lift == 0 { self.mantissa } else { self.mantissa * power(lift) };
         let exponent = self.scale - lift;
         match self.family {
             Family::Exponent if exponent != 0 => format!("{mantissa}e{exponent}"),
@@ -184,14 +170,8 @@ impl Quantity {
             let factor = 10_i128.checked_pow(u32::try_from(amount.scale - scale).ok()?)?;
             amount.mantissa.checked_mul(factor)
         };
-        let sum = raised(self)
-            .zip(raised(other))
-            .and_then(|(a, b)| a.checked_add(b));
-        let family = if self.mantissa == 0 {
-            other.family
-        } else {
-            self.family
-        };
+        let sum = raised(self).zip(raised(other)).and_then(|(a, b)| a.checked_add(b));
+        let family = if self.mantissa == 0 { other.family } else { self.family };
         let sum = Self::of(sum.ok_or(QuantityError::Overflow)?, scale, family);
         if digits(sum.mantissa) > i64::from(MAX_DIGITS) {
             return Err(QuantityError::Overflow);
@@ -272,11 +252,7 @@ impl Ord for Quantity {
         } else {
             by_size
         };
-        if sign < 0 {
-            magnitude.reverse()
-        } else {
-            magnitude
-        }
+        if sign < 0 { magnitude.reverse() } else { magnitude }
     }
 }
 
@@ -304,12 +280,7 @@ fn split(text: &str) -> Result<Parts<'_>, QuantityError> {
     if !exponent.bytes().all(|b| b.is_ascii_digit()) {
         return Err(QuantityError::Format);
     }
-    Ok(Parts {
-        negative: text.starts_with('-'),
-        whole,
-        fraction,
-        suffix,
-    })
+    Ok(Parts { negative: text.starts_with('-'), whole, fraction, suffix })
 }
 
 fn leading(text: &str, of: impl Fn(char) -> bool) -> (&str, &str) {
@@ -367,11 +338,7 @@ fn decimal_suffix(exponent: i64) -> &'static str {
 
 /// Whether the server keeps the text: it does when its quick path sees nothing to tidy.
 fn is_kept(parts: &Parts<'_>, digits: &str, exponent: i64, family: Family) -> bool {
-    let shifted = if parts.whole.is_empty() {
-        format!("0{digits}")
-    } else {
-        digits.to_owned()
-    };
+    let shifted = if parts.whole.is_empty() { format!("0{digits}") } else { digits.to_owned() };
     let (whole, fraction) = (length(parts.whole).max(1), length(parts.fraction));
     if family == Family::Binary {
         let precision = 15 - whole - exponent * 3 / 10 - 1;
@@ -410,9 +377,7 @@ fn round_to_nano(mantissa: i128, scale: i64) -> (i128, i64) {
 
 /// A magnitude divided by a power of ten, rounded up.
 fn divide_up(magnitude: i128, exponent: i64) -> i128 {
-    let divisor = u32::try_from(exponent)
-        .ok()
-        .and_then(|e| 10_i128.checked_pow(e));
+    let divisor = u32::try_from(exponent).ok().and_then(|e| 10_i128.checked_pow(e));
     match divisor {
         Some(divisor) => magnitude / divisor + i128::from(magnitude % divisor != 0),
         None => i128::from(magnitude != 0),
@@ -436,18 +401,12 @@ fn normal(mut mantissa: i128, mut scale: i64) -> (i128, i64) {
 }
 
 fn digits(mantissa: i128) -> i64 {
-    mantissa
-        .unsigned_abs()
-        .checked_ilog10()
-        .map_or(0, |log| i64::from(log) + 1)
+    mantissa.unsigned_abs().checked_ilog10().map_or(0, |log| i64::from(log) + 1)
 }
 
 /// Ten to a power that the bound on digits keeps small.
 fn power(exponent: i64) -> i128 {
-    u32::try_from(exponent)
-        .ok()
-        .and_then(|e| 10_i128.checked_pow(e))
-        .unwrap_or(i128::MAX)
+    u32::try_from(exponent).ok().and_then(|e| 10_i128.checked_pow(e)).unwrap_or(i128::MAX)
 }
 
 fn length(text: &str) -> i64 {

@@ -87,20 +87,14 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, YamlError> {
             (Event::StreamStart, _) => {}
             (Event::DocumentStart(..), _) => break,
             _ => {
-                return Ok(Decoded {
-                    value: Value::Null,
-                    duplicates: Vec::new(),
-                });
+                return Ok(Decoded { value: Value::Null, duplicates: Vec::new() });
             }
         }
     }
     let value = reader.node(0)?.value;
     // Reads on to the end of the document, so that what follows the node is judged.
     reader.next()?;
-    Ok(Decoded {
-        value,
-        duplicates: reader.duplicates,
-    })
+    Ok(Decoded { value, duplicates: reader.duplicates })
 }
 
 /// What an anchor stands for.
@@ -149,9 +143,7 @@ impl<'a> Reader<'a> {
 
     fn node_from(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, YamlError> {
         if depth > MAX_DEPTH {
-            return Err(YamlError::Meaning(format!(
-                "exceeded max depth of {MAX_DEPTH}"
-            )));
+            return Err(YamlError::Meaning(format!("exceeded max depth of {MAX_DEPTH}")));
         }
         let before = self.nodes;
         self.count(1, 0)?;
@@ -167,26 +159,14 @@ impl<'a> Reader<'a> {
             Event::MappingStart(_, anchor, _) => (self.mapping(depth)?, anchor),
             Event::Alias(anchor) => (self.alias(anchor, &span)?, 0),
             _ => {
-                return Err(YamlError::Meaning(
-                    "did not find expected node content".to_owned(),
-                ));
+                return Err(YamlError::Meaning("did not find expected node content".to_owned()));
             }
         };
         if anchor != 0 {
             let nodes = self.nodes - before;
-            self.anchors.insert(
-                anchor,
-                Anchored {
-                    value: value.clone(),
-                    nodes,
-                },
-            );
+            self.anchors.insert(anchor, Anchored { value: value.clone(), nodes });
         }
-        Ok(Node {
-            value,
-            line,
-            merges,
-        })
+        Ok(Node { value, line, merges })
     }
 
     /// A block scalar that ends with the stream instead of a line break has none; the parser
@@ -203,11 +183,7 @@ impl<'a> Reader<'a> {
         let cut = span.slice(self.text).is_some_and(|source| {
             self.text.ends_with(source) && !source.is_empty() && !source.ends_with('\n')
         });
-        if cut {
-            text.strip_suffix('\n').unwrap_or(text)
-        } else {
-            text
-        }
+        if cut { text.strip_suffix('\n').unwrap_or(text) } else { text }
     }
 
     fn sequence(&mut self, depth: usize) -> Result<Value, YamlError> {
@@ -239,8 +215,7 @@ impl<'a> Reader<'a> {
                         Value::Number(_) | Value::Bool(_) => name.clone(),
                         _ => quote(&name),
                     };
-                    self.duplicates
-                        .push(format!("line {line}: key {shown} already set in map"));
+                    self.duplicates.push(format!("line {line}: key {shown} already set in map"));
                 }
                 members.insert(name, value);
             }
@@ -251,9 +226,7 @@ impl<'a> Reader<'a> {
         let Some(nodes) = self.anchors.get(&anchor).map(|anchored| anchored.nodes) else {
             let name = span.slice(self.text).unwrap_or_default();
             let name = name.trim_start_matches('*');
-            return Err(YamlError::Meaning(format!(
-                "anchor '{name}' value contains itself"
-            )));
+            return Err(YamlError::Meaning(format!("anchor '{name}' value contains itself")));
         };
         // Counted before it is copied: a document of nested aliases is refused while small.
         self.count(nodes, nodes)?;
@@ -274,9 +247,7 @@ impl<'a> Reader<'a> {
             n => 9900 - 8900 * (n - SMALL_DOCUMENT) / (LARGE_DOCUMENT - SMALL_DOCUMENT),
         };
         if self.aliased.saturating_mul(10_000) > self.nodes.saturating_mul(allowed) {
-            return Err(YamlError::Meaning(
-                "document contains excessive aliasing".to_owned(),
-            ));
+            return Err(YamlError::Meaning("document contains excessive aliasing".to_owned()));
         }
         Ok(())
     }

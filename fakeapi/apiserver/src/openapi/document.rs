@@ -15,11 +15,7 @@ pub struct Document {
 
 impl Document {
     pub(super) fn new((hash, gzip): (&'static str, &'static [u8])) -> Self {
-        Self {
-            hash,
-            gzip,
-            plain: OnceLock::new(),
-        }
+        Self { hash, gzip, plain: OnceLock::new() }
     }
 
     /// Digest of the plain document, SHA-512 in upper case hexadecimal, as a real server uses it

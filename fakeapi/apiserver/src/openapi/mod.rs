@@ -22,10 +22,7 @@ static V2: LazyLock<Document> = LazyLock::new(|| Document::new(OPENAPI_V2_JSON))
 static V2_PROTO: LazyLock<Document> = LazyLock::new(|| Document::new(OPENAPI_V2_PROTO));
 /// By path, in the order of the paths.
 static V3: LazyLock<Vec<(&'static str, Document)>> = LazyLock::new(|| {
-    OPENAPI_V3
-        .iter()
-        .map(|(path, hash, gzip)| (*path, Document::new((hash, gzip))))
-        .collect()
+    OPENAPI_V3.iter().map(|(path, hash, gzip)| (*path, Document::new((hash, gzip)))).collect()
 });
 
 /// `/openapi/v2` as JSON.
@@ -105,12 +102,7 @@ mod tests {
         ] {
             assert!(paths.contains_key(path), "{path}");
         }
-        for path in [
-            "logs",
-            "apis/storage.k8s.io/v1beta1",
-            "apis/internal.apiserver.k8s.io",
-            "x",
-        ] {
+        for path in ["logs", "apis/storage.k8s.io/v1beta1", "apis/internal.apiserver.k8s.io", "x"] {
             assert!(v3(path).is_none(), "{path}");
         }
     }
@@ -120,14 +112,8 @@ mod tests {
         let index = v3_index_with([("apis/example.com/v1", "AB"), ("apis/apps/v1", "CD")]);
         let index: Value = serde_json::from_slice(&index).expect("JSON");
         let url = |path: &str| index["paths"][path]["serverRelativeURL"].clone();
-        assert_eq!(
-            url("apis/example.com/v1"),
-            json!("/openapi/v3/apis/example.com/v1?hash=AB")
-        );
-        assert_eq!(
-            url("apis/apps/v1"),
-            json!("/openapi/v3/apis/apps/v1?hash=CD")
-        );
+        assert_eq!(url("apis/example.com/v1"), json!("/openapi/v3/apis/example.com/v1?hash=AB"));
+        assert_eq!(url("apis/apps/v1"), json!("/openapi/v3/apis/apps/v1?hash=CD"));
     }
 
     #[test]
@@ -135,11 +121,7 @@ mod tests {
         let apps = parsed(v3("apis/apps/v1").expect("apps/v1"));
         let path = &apps["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"];
         let parameters = path["patch"]["parameters"].as_array().expect("parameters");
-        assert!(
-            parameters
-                .iter()
-                .any(|parameter| parameter["name"] == "fieldValidation")
-        );
+        assert!(parameters.iter().any(|parameter| parameter["name"] == "fieldValidation"));
     }
 
     #[test]
@@ -147,11 +129,7 @@ mod tests {
         let v2 = parsed(v2());
         let paths = v2["paths"].as_object().expect("paths");
         assert!(paths.contains_key("/api/v1/namespaces/{namespace}/pods/{name}/eviction"));
-        assert!(
-            !paths
-                .keys()
-                .any(|path| path.contains("v1beta1") || path.contains("v1alpha"))
-        );
+        assert!(!paths.keys().any(|path| path.contains("v1beta1") || path.contains("v1alpha")));
         let definitions = v2["definitions"].as_object().expect("definitions");
         let mut references = BTreeSet::new();
         collect_references(&v2, &mut references);
@@ -168,13 +146,9 @@ mod tests {
                 if let Some(target) = fields.get("$ref").and_then(Value::as_str) {
                     into.extend(target.strip_prefix("#/definitions/").map(str::to_owned));
                 }
-                fields
-                    .values()
-                    .for_each(|value| collect_references(value, into));
+                fields.values().for_each(|value| collect_references(value, into));
             }
-            Value::Array(items) => items
-                .iter()
-                .for_each(|value| collect_references(value, into)),
+            Value::Array(items) => items.iter().for_each(|value| collect_references(value, into)),
             _ => {}
         }
     }

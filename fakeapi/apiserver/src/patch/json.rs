@@ -42,16 +42,9 @@ pub fn json_patch(doc: &mut Value, patch: &[u8]) -> Result<(), PatchError> {
     let operations = decode(patch)?;
     if operations.len() > MAX_OPERATIONS {
         let got = operations.len();
-        return Err(PatchError::TooManyOperations {
-            allowed: MAX_OPERATIONS,
-            got,
-        });
+        return Err(PatchError::TooManyOperations { allowed: MAX_OPERATIONS, got });
     }
-    let mut run = Run {
-        doc: doc.clone(),
-        copied: 0,
-        depth: depth(doc),
-    };
+    let mut run = Run { doc: doc.clone(), copied: 0, depth: depth(doc) };
     for operation in operations {
         run.apply(operation).map_err(PatchError::Unfit)?;
     }
@@ -63,9 +56,7 @@ fn decode(patch: &[u8]) -> Result<Vec<Operation>, PatchError> {
     let malformed = |text: String| PatchError::Malformed(format!("error decoding patch: {text}"));
     let patch: Value = serde_json::from_slice(patch).map_err(|e| malformed(e.to_string()))?;
     let wrong = |found, wanted| {
-        malformed(format!(
-            "json: cannot unmarshal {found} into Go value of type {wanted}"
-        ))
+        malformed(format!("json: cannot unmarshal {found} into Go value of type {wanted}"))
     };
     let items = match patch {
         Value::Null => return Ok(Vec::new()),
@@ -122,12 +113,7 @@ impl Run {
     }
 
     fn change(&mut self, operation: Operation) -> Result<(), String> {
-        let Operation {
-            op,
-            path,
-            from,
-            value,
-        } = operation;
+        let Operation { op, path, from, value } = operation;
         match op.as_deref().unwrap_or("unknown") {
             "add" => self.add(&needed(path, "add", "path")?, value),
             "remove" => self.remove(&needed(path, "remove", "path")?),
@@ -151,9 +137,7 @@ impl Run {
             format!("remove operation does not apply: doc is missing path: \"{path}\": {MISSING}")
         })?;
         let taken = take(parent, &key);
-        taken
-            .map(drop)
-            .map_err(|e| format!("error in remove for path: '{path}': {e}"))
+        taken.map(drop).map_err(|e| format!("error in remove for path: '{path}': {e}"))
     }
 
     fn replace(&mut self, path: &str, value: Value) -> Result<(), String> {
@@ -216,11 +200,7 @@ impl Run {
         let value = look(source, &key)
             .map_err(|e| format!("error in copy for from: '{from}': {e}"))?
             .clone();
-        self.copied += if value.is_null() {
-            0
-        } else {
-            value.to_string().len()
-        };
+        self.copied += if value.is_null() { 0 } else { value.to_string().len() };
         let path = needed(path, "copy", "path")?;
         let (target, key) = parent(&mut self.doc, &path).ok_or_else(|| {
             format!(
@@ -322,12 +302,8 @@ fn position(key: &str, len: usize) -> Result<usize, String> {
 }
 
 fn number(key: &str) -> Result<i64, String> {
-    key.parse().map_err(|_| {
-        format!(
-            "strconv.Atoi: parsing {}: invalid syntax",
-            crate::names::quote(key)
-        )
-    })
+    key.parse()
+        .map_err(|_| format!("strconv.Atoi: parsing {}: invalid syntax", crate::names::quote(key)))
 }
 
 fn from_end(index: i64, len: usize) -> Result<usize, String> {

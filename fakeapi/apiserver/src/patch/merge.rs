@@ -56,11 +56,7 @@ pub(super) mod tests {
     fn the_examples_of_the_rfc() {
         for (doc, patch, expected) in [
             (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
-            (
-                json!({"a": "b"}),
-                json!({"b": "c"}),
-                json!({"a": "b", "b": "c"}),
-            ),
+            (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
             (json!({"a": "b"}), json!({"a": null}), json!({})),
             (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
             (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
@@ -69,43 +65,20 @@ pub(super) mod tests {
                 json!({"a": {"b": "d", "c": null}}),
                 json!({"a": {"b": "d"}}),
             ),
-            (
-                json!({"a": [{"b": "c"}]}),
-                json!({"a": [1]}),
-                json!({"a": [1]}),
-            ),
+            (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
             (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
             (json!({"a": "foo"}), json!(["c"]), json!(["c"])),
-            (
-                json!({"e": null}),
-                json!({"a": 1}),
-                json!({"e": null, "a": 1}),
-            ),
-            (
-                json!([1, 2]),
-                json!({"a": "b", "c": null}),
-                json!({"a": "b"}),
-            ),
-            (
-                json!({}),
-                json!({"a": {"bb": {"ccc": null}}}),
-                json!({"a": {"bb": {}}}),
-            ),
-            (
-                json!({"a": 1}),
-                json!({"a": [{"b": null}]}),
-                json!({"a": [{}]}),
-            ),
+            (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
+            (json!([1, 2]), json!({"a": "b", "c": null}), json!({"a": "b"})),
+            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+            (json!({"a": 1}), json!({"a": [{"b": null}]}), json!({"a": [{}]})),
         ] {
             let mut merged = doc.clone();
             merge_patch(&mut merged, &patch).expect("applies");
             assert_eq!(merged, expected, "{doc} + {patch}");
         }
         let refusal = merge_patch(&mut json!({}), &json!(3)).expect_err("a scalar");
-        assert_eq!(
-            (refusal.code(), refusal.to_string().as_str()),
-            (400, "Invalid JSON Patch")
-        );
+        assert_eq!((refusal.code(), refusal.to_string().as_str()), (400, "Invalid JSON Patch"));
     }
 
     /// Small documents over few keys, so that patches meet them.

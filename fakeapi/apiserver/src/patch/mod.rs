@@ -10,8 +10,10 @@ mod error;
 mod json;
 mod merge;
 mod strategic;
+mod types;
 
 pub use error::PatchError;
 pub use json::{MAX_COPIED_BYTES, MAX_OPERATIONS, json_patch};
 pub use merge::merge_patch;
 pub use strategic::{FieldRule, MergeSchema, Strategy, strategic};
+pub use types::Merged;

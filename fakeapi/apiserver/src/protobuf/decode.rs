@@ -21,10 +21,7 @@ pub(super) struct Decoder {
 
 impl Decoder {
     pub(super) fn new() -> Self {
-        Self {
-            depth: 0,
-            messages: 0,
-        }
+        Self { depth: 0, messages: 0 }
     }
 
     /// An envelope and what is in it, which is of the `default` kind when it does not say.
@@ -45,11 +42,7 @@ impl Decoder {
             let root = root_of(&api_version, &kind)?;
             let value = self.nested(|decoder| decoder.object(envelope.raw, root, Map::new()))?;
             if root.field("kind").is_none() {
-                return Ok(Decoded {
-                    api_version,
-                    kind,
-                    value,
-                });
+                return Ok(Decoded { api_version, kind, value });
             }
             value
         };
@@ -57,11 +50,7 @@ impl Decoder {
             fields.insert("apiVersion".to_owned(), json!(api_version));
             fields.insert("kind".to_owned(), json!(kind));
         }
-        Ok(Decoded {
-            api_version,
-            kind,
-            value,
-        })
+        Ok(Decoded { api_version, kind, value })
     }
 
     /// Runs a step one level deeper.
@@ -143,9 +132,7 @@ impl Decoder {
             }
         }
         let value = value.unwrap_or_else(|| zero(at.field.field_type()));
-        let entries = into
-            .entry(at.field.name)
-            .or_insert_with(|| Value::Object(Map::new()));
+        let entries = into.entry(at.field.name).or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(entries) = entries {
             entries.insert(key, value);
         }
@@ -173,9 +160,7 @@ impl Decoder {
             }
             _ => items.push(self.single(at, wire, None)?),
         }
-        let list = into
-            .entry(at.field.name)
-            .or_insert_with(|| Value::Array(Vec::new()));
+        let list = into.entry(at.field.name).or_insert_with(|| Value::Array(Vec::new()));
         if let Value::Array(list) = list {
             list.append(&mut items);
         }
@@ -327,9 +312,8 @@ impl Place {
     }
 
     fn text<'b>(&self, wire: WireValue<'b>) -> Result<&'b str, ProtobufError> {
-        std::str::from_utf8(self.bytes(wire)?).map_err(|_| ProtobufError::Utf8 {
-            field: self.field.name,
-        })
+        std::str::from_utf8(self.bytes(wire)?)
+            .map_err(|_| ProtobufError::Utf8 { field: self.field.name })
     }
 
     fn varint(&self, wire: WireValue<'_>) -> Result<u64, ProtobufError> {
@@ -351,9 +335,7 @@ impl Place {
         }
         Number::from_f64(value)
             .map(Value::Number)
-            .ok_or(ProtobufError::Range {
-                field: self.field.name,
-            })
+            .ok_or(ProtobufError::Range { field: self.field.name })
     }
 
     fn scalars<'b>(&self, bytes: &'b [u8]) -> Result<Scalars<'b>, ProtobufError> {
@@ -377,11 +359,8 @@ impl Place {
             return Ok(None);
         }
         let [seconds, nanos, _] = self.scalars(bytes)?.numbers;
-        Instant::from_unix(seconds.cast_signed(), low_32_bits(nanos)).map_err(|_| {
-            ProtobufError::Range {
-                field: self.field.name,
-            }
-        })
+        Instant::from_unix(seconds.cast_signed(), low_32_bits(nanos))
+            .map_err(|_| ProtobufError::Range { field: self.field.name })
     }
 }
 

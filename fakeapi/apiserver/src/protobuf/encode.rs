@@ -18,10 +18,7 @@ type Written = Result<(), ProtobufError>;
 pub(super) fn object(value: &Value, of: TypeRef, out: &mut Vec<u8>) -> Written {
     match value {
         Value::Object(fields) => message_fields(fields, of, out, 0),
-        _ => Err(ProtobufError::Value {
-            field: "",
-            expected: "an object",
-        }),
+        _ => Err(ProtobufError::Value { field: "", expected: "an object" }),
     }
 }
 
@@ -46,9 +43,7 @@ fn message_fields(
         let value = fields.get(field.name).unwrap_or(&NULL);
         match value {
             Value::Array(items) if field.repeated => {
-                items
-                    .iter()
-                    .try_for_each(|item| single(field, field.number, item, out, depth))?;
+                items.iter().try_for_each(|item| single(field, field.number, item, out, depth))?;
             }
             Value::Object(entries) if field.map => map(field, entries, out, depth)?,
             Value::Null if field.repeated || field.map || field.pointer => {}
@@ -99,17 +94,14 @@ fn single(field: &Field, number: u32, value: &Value, out: &mut Vec<u8>, depth: u
         Kind::Bool => {
             let found = match value {
                 Value::Null => false,
-                value => value
-                    .as_bool()
-                    .ok_or_else(|| wrong(field, "true or false"))?,
+                value => value.as_bool().ok_or_else(|| wrong(field, "true or false"))?,
             };
             write_varint_field(out, number, u64::from(found));
         }
         Kind::String => write_bytes_field(out, number, text(field, value)?.as_bytes()),
         Kind::Bytes => {
-            let found = STANDARD
-                .decode(text(field, value)?)
-                .map_err(|_| wrong(field, "base64 text"))?;
+            let found =
+                STANDARD.decode(text(field, value)?).map_err(|_| wrong(field, "base64 text"))?;
             write_bytes_field(out, number, &found);
         }
         Kind::Message(message) => {
@@ -182,14 +174,8 @@ fn int_or_string(field: &Field, value: &Value, out: &mut Vec<u8>) -> Written {
         Value::Null => (0, 0, ""),
         Value::String(text) => (1, 0, text.as_str()),
         Value::Number(number) => {
-            let number = number
-                .as_i64()
-                .filter(|number| i32::try_from(*number).is_ok());
-            (
-                0,
-                number.ok_or_else(|| wrong(field, "a whole number of 32 bits"))?,
-                "",
-            )
+            let number = number.as_i64().filter(|number| i32::try_from(*number).is_ok());
+            (0, number.ok_or_else(|| wrong(field, "a whole number of 32 bits"))?, "")
         }
         _ => return Err(wrong(field, "a number or text")),
     };
@@ -270,8 +256,5 @@ fn text<'v>(field: &Field, value: &'v Value) -> Result<&'v str, ProtobufError> {
 }
 
 fn wrong(field: &Field, expected: &'static str) -> ProtobufError {
-    ProtobufError::Value {
-        field: field.name,
-        expected,
-    }
+    ProtobufError::Value { field: field.name, expected }
 }

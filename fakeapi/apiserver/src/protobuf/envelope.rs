@@ -32,15 +32,8 @@ pub(super) struct Envelope<'b> {
 }
 
 pub(super) fn read(bytes: &[u8]) -> Result<Envelope<'_>, ProtobufError> {
-    let unknown = bytes
-        .strip_prefix(MAGIC)
-        .ok_or(ProtobufError::NotAnEnvelope)?;
-    let mut envelope = Envelope {
-        api_version: "",
-        kind: "",
-        raw: &[],
-        is_json: false,
-    };
+    let unknown = bytes.strip_prefix(MAGIC).ok_or(ProtobufError::NotAnEnvelope)?;
+    let mut envelope = Envelope { api_version: "", kind: "", raw: &[], is_json: false };
     let mut reader = Reader::new(unknown);
     while let Some((number, value)) = reader.field()? {
         match number {
@@ -101,11 +94,7 @@ fn bytes_of<'b>(field: &'static str, value: WireValue<'b>) -> Result<&'b [u8], P
         WireValue::Bytes(bytes) => Ok(bytes),
         other => {
             let wire_type = other.wire_type();
-            Err(ProtobufError::WireType {
-                message: "Unknown",
-                field,
-                wire_type,
-            })
+            Err(ProtobufError::WireType { message: "Unknown", field, wire_type })
         }
     }
 }

@@ -44,11 +44,7 @@ fn vectors(folder: &Path) -> Vec<Vector> {
     names
         .iter()
         .map(|path| Vector {
-            name: path
-                .file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned(),
+            name: path.file_stem().expect("a name").to_string_lossy().into_owned(),
             json: serde_json::from_slice(&fs::read(path.with_extension("json")).expect("JSON"))
                 .expect("valid JSON"),
             protobuf: fs::read(path).expect("protobuf"),
@@ -78,9 +74,7 @@ fn module(path: &str) -> Option<PathBuf> {
             .and_then(|found| found["Dir"].as_str().map(PathBuf::from))
             .ok_or_else(|| format!("{path}@{version} is not in the module cache")),
     };
-    found
-        .inspect_err(|reason| eprintln!("skipped: {reason}"))
-        .ok()
+    found.inspect_err(|reason| eprintln!("skipped: {reason}")).ok()
 }
 
 /// Checks one vector in every way; tells what is wrong.
@@ -89,10 +83,7 @@ fn judge(vector: &Vector) -> Result<(), String> {
     let decoded = decode_as(&vector.protobuf, &api_version, &kind);
     let decoded = decoded.map_err(|error| format!("decode: {error}"))?;
     if (&decoded.api_version, &decoded.kind) != (&api_version, &kind) {
-        return Err(format!(
-            "decoded as {} {}",
-            decoded.api_version, decoded.kind
-        ));
+        return Err(format!("decoded as {} {}", decoded.api_version, decoded.kind));
     }
     if decoded.value != vector.json {
         let difference = difference("", &decoded.value, &vector.json);
@@ -100,10 +91,7 @@ fn judge(vector: &Vector) -> Result<(), String> {
     }
     let encoded = encode(&vector.json, &api_version, &kind).map_err(|e| format!("encode: {e}"))?;
     if encoded != vector.protobuf {
-        let position = encoded
-            .iter()
-            .zip(&vector.protobuf)
-            .position(|(a, b)| a != b);
+        let position = encoded.iter().zip(&vector.protobuf).position(|(a, b)| a != b);
         return Err(format!("encodes to other bytes from {position:?}"));
     }
     let root = table().root_of(&api_version, &kind).ok_or("no type")?;
@@ -125,19 +113,15 @@ fn judge(vector: &Vector) -> Result<(), String> {
 fn difference(path: &str, left: &Value, right: &Value) -> Option<String> {
     match (left, right) {
         (Value::Object(a), Value::Object(b)) => a.keys().chain(b.keys()).find_map(|key| {
-            let (a, b) = (
-                a.get(key).unwrap_or(&Value::Null),
-                b.get(key).unwrap_or(&Value::Null),
-            );
+            let (a, b) = (a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null));
             difference(&format!("{path}.{key}"), a, b).or_else(|| {
                 (left.get(key).is_some() != right.get(key).is_some())
                     .then(|| format!("{path}.{key}: only on one side"))
             })
         }),
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
-            .iter()
-            .zip(b)
-            .find_map(|(a, b)| difference(&format!("{path}[]"), a, b)),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).find_map(|(a, b)| difference(&format!("{path}[]"), a, b))
+        }
         (a, b) if a == b => None,
         (a, b) => Some(format!("{path}: {a} is not {b}")),
     }
@@ -146,11 +130,7 @@ fn difference(path: &str, left: &Value, right: &Value) -> Option<String> {
 fn judge_all(vectors: &[Vector]) {
     let faults: Vec<String> = vectors
         .iter()
-        .filter_map(|vector| {
-            judge(vector)
-                .err()
-                .map(|fault| format!("{}: {fault}", vector.name))
-        })
+        .filter_map(|vector| judge(vector).err().map(|fault| format!("{}: {fault}", vector.name)))
         .collect();
     assert!(
         faults.is_empty(),

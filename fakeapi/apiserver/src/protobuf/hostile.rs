@@ -30,19 +30,10 @@ fn faults_are_named() {
             "no kind \"Nothing\" is registered for version \"v1\"",
         ),
         (envelope_with(3, b"gzip"), "\"gzip\""),
-        (
-            envelope_with(4, b"application/cbor"),
-            "\"application/cbor\"",
-        ),
+        (envelope_with(4, b"application/cbor"), "\"application/cbor\""),
         (pod(&[0x0a, 9, 1]), "unexpected EOF"),
-        (
-            pod(&[0x08, 1]),
-            "wrong wireType = 0 for field metadata of Pod",
-        ),
-        (
-            pod(&[0x0a, 3, 0x0a, 1, 0xff]),
-            "field name contains invalid UTF-8",
-        ),
+        (pod(&[0x08, 1]), "wrong wireType = 0 for field metadata of Pod"),
+        (pod(&[0x0a, 3, 0x0a, 1, 0xff]), "field name contains invalid UTF-8"),
         // A creationTimestamp of 2^62 seconds.
         (
             pod(&[
@@ -74,10 +65,7 @@ fn json_in_an_envelope_is_read() {
     let mut bytes = envelope::write("v1", "Pod", br#"{"spec":{"x":1}}"#);
     write_bytes_field(&mut bytes, 4, b"application/json");
     let decoded = decode(&bytes).expect("decodes").value;
-    assert_eq!(
-        decoded,
-        json!({ "apiVersion": "v1", "kind": "Pod", "spec": { "x": 1 } })
-    );
+    assert_eq!(decoded, json!({ "apiVersion": "v1", "kind": "Pod", "spec": { "x": 1 } }));
 }
 
 #[test]
@@ -92,13 +80,8 @@ fn unknown_fields_are_skipped_and_parts_of_a_message_merge() {
         })
         .expect("writes");
     }
-    let decoded = decode(&envelope::write("v1", "Namespace", &raw))
-        .expect("decodes")
-        .value;
-    assert_eq!(
-        decoded["metadata"],
-        json!({ "name": "metadata", "namespace": "again" })
-    );
+    let decoded = decode(&envelope::write("v1", "Namespace", &raw)).expect("decodes").value;
+    assert_eq!(decoded["metadata"], json!({ "name": "metadata", "namespace": "again" }));
 }
 
 #[test]
@@ -122,10 +105,7 @@ fn messages_are_bounded() {
     let containers = [0x12, 0].repeat(MAX_MESSAGES + 1);
     let mut raw = Vec::new();
     write_bytes_field(&mut raw, 2, &containers);
-    assert!(matches!(
-        decode(&pod(&raw)),
-        Err(ProtobufError::TooManyMessages)
-    ));
+    assert!(matches!(decode(&pod(&raw)), Err(ProtobufError::TooManyMessages)));
 }
 
 #[test]
@@ -133,30 +113,12 @@ fn values_that_do_not_fit_are_told() {
     for (value, text) in [
         (json!([]), "not an object"),
         (json!({ "spec": [] }), "field spec is not an object"),
-        (
-            json!({ "spec": { "priority": 1.5 } }),
-            "field priority is not a whole number",
-        ),
-        (
-            json!({ "spec": { "priority": 1_u64 << 40 } }),
-            "not a whole number of 32 bits",
-        ),
-        (
-            json!({ "spec": { "containers": {} } }),
-            "field containers is not a list",
-        ),
-        (
-            json!({ "metadata": { "labels": [] } }),
-            "field labels is not a map",
-        ),
-        (
-            json!({ "metadata": { "labels": { "a": 1 } } }),
-            "field labels is not text",
-        ),
-        (
-            json!({ "metadata": { "creationTimestamp": "soon" } }),
-            "not an RFC 3339 time",
-        ),
+        (json!({ "spec": { "priority": 1.5 } }), "field priority is not a whole number"),
+        (json!({ "spec": { "priority": 1_u64 << 40 } }), "not a whole number of 32 bits"),
+        (json!({ "spec": { "containers": {} } }), "field containers is not a list"),
+        (json!({ "metadata": { "labels": [] } }), "field labels is not a map"),
+        (json!({ "metadata": { "labels": { "a": 1 } } }), "field labels is not text"),
+        (json!({ "metadata": { "creationTimestamp": "soon" } }), "not an RFC 3339 time"),
     ] {
         let error = encode(&value, "v1", "Pod").expect_err(text).to_string();
         assert!(error.contains(text), "{value} gave {error}");
@@ -170,22 +132,14 @@ fn a_watch_frame_holds_the_document() {
     let document = encode(&object, "v1", "Namespace").expect("encodes");
     let frame = watch_frame("ADDED", &document).expect("a frame");
     let (length, event) = frame.split_at(4);
-    assert_eq!(
-        u32::from_be_bytes(length.try_into().expect("four bytes")) as usize,
-        event.len()
-    );
-    let event = decode(&envelope::write("v1", "WatchEvent", event))
-        .expect("decodes")
-        .value;
+    assert_eq!(u32::from_be_bytes(length.try_into().expect("four bytes")) as usize, event.len());
+    let event = decode(&envelope::write("v1", "WatchEvent", event)).expect("decodes").value;
     assert_eq!(event, json!({ "type": "ADDED", "object": object }));
 }
 
 /// A document to spoil.
 fn golden_bytes() -> impl Strategy<Value = Vec<u8>> {
-    let all: Vec<Vec<u8>> = golden::fixtures()
-        .into_iter()
-        .map(|vector| vector.protobuf)
-        .collect();
+    let all: Vec<Vec<u8>> = golden::fixtures().into_iter().map(|vector| vector.protobuf).collect();
     prop::sample::select(all)
 }
 
@@ -229,9 +183,7 @@ proptest! {
 
 #[test]
 fn the_fixtures_are_not_trivial() {
-    let pod = golden::fixtures()
-        .into_iter()
-        .find(|vector| vector.json["kind"] == "Pod");
+    let pod = golden::fixtures().into_iter().find(|vector| vector.json["kind"] == "Pod");
     let pod = pod.expect("a Pod among the fixtures");
     assert!(pod.protobuf.len() > 5000 && pod.json["spec"]["containers"].is_array());
     assert_ne!(pod.json["status"], Value::Null);

@@ -156,10 +156,8 @@ pub fn watch_frame(event_type: &str, document: &[u8]) -> Result<Vec<u8>, Protobu
 }
 
 fn root_of(api_version: &str, kind: &str) -> Result<TypeRef, ProtobufError> {
-    table()
-        .root_of(api_version, kind)
-        .ok_or_else(|| ProtobufError::UnknownKind {
-            api_version: api_version.to_owned(),
-            kind: kind.to_owned(),
-        })
+    table().root_of(api_version, kind).ok_or_else(|| ProtobufError::UnknownKind {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+    })
 }

@@ -98,10 +98,7 @@ impl<'b> Reader<'b> {
     }
 
     fn take(&mut self, length: usize) -> Result<&'b [u8], ProtobufError> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(length)
-            .ok_or(ProtobufError::Truncated)?;
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(ProtobufError::Truncated)?;
         self.rest = rest;
         Ok(taken)
     }
@@ -177,18 +174,12 @@ mod tests {
         ];
         for bytes in truncated {
             let error = Reader::new(bytes).field().expect_err("truncated");
-            assert!(
-                matches!(error, ProtobufError::Truncated),
-                "{bytes:?} {error}"
-            );
+            assert!(matches!(error, ProtobufError::Truncated), "{bytes:?} {error}");
         }
         let malformed: &[&[u8]] = &[&[0x00, 0], &[0x0b], &[0x0c], &[0x0f], &[0xff; 11]];
         for bytes in malformed {
             let error = Reader::new(bytes).field().expect_err("malformed");
-            assert!(
-                matches!(error, ProtobufError::Malformed(_)),
-                "{bytes:?} {error}"
-            );
+            assert!(matches!(error, ProtobufError::Malformed(_)), "{bytes:?} {error}");
         }
     }
 

@@ -41,12 +41,7 @@ fn agrees_with_the_real_implementation() {
         }
     }
     assert!(CASES.lines().count() > 500);
-    assert!(
-        wrong.is_empty(),
-        "{} differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
@@ -55,10 +50,7 @@ fn bounds() {
     assert_eq!(Quantity::parse(&long), Err(QuantityError::Numeric));
     assert_eq!(Quantity::parse("1e99999999999"), Err(QuantityError::Suffix));
     let vast = Quantity::parse("1e1000000").expect("one digit");
-    assert_eq!(
-        vast.add(&Quantity::parse("1n").expect("valid")),
-        Err(QuantityError::Overflow)
-    );
+    assert_eq!(vast.add(&Quantity::parse("1n").expect("valid")), Err(QuantityError::Overflow));
     assert_eq!((vast.value(), vast.milli_value()), (i64::MAX, i64::MAX));
     assert!(vast > Quantity::parse("1e999999").expect("valid"));
 }

@@ -42,11 +42,7 @@ impl FieldSelector {
                 continue; // a bare operator asks for nothing
             }
             let field = Cow::Owned(field.to_owned());
-            requirements.push(FieldRequirement {
-                field,
-                equal,
-                value,
-            });
+            requirements.push(FieldRequirement { field, equal, value });
         }
         Ok(Self { requirements })
     }
@@ -88,10 +84,7 @@ impl FieldSelector {
     /// The value that `field` must have, when there is such a requirement: `metadata.name` lets
     /// a list become a get.
     pub fn required(&self, field: &str) -> Option<&str> {
-        let one = self
-            .requirements
-            .iter()
-            .find(|one| one.equal && one.field == field)?;
+        let one = self.requirements.iter().find(|one| one.equal && one.field == field)?;
         Some(&one.value)
     }
 
@@ -194,58 +187,32 @@ mod tests {
             ("x=a!b", "x=a!b"),
             ("=a", "=a"),
         ] {
-            assert_eq!(
-                FieldSelector::parse(text).expect(text).to_string(),
-                canonical
-            );
+            assert_eq!(FieldSelector::parse(text).expect(text).to_string(), canonical);
         }
         let read = FieldSelector::parse(r"x=a\,b\=c\\d").expect("valid");
         assert_eq!(read.requirements()[0].value, r"a,b=c\d");
         assert_eq!(read.required("x"), Some(r"a,b=c\d"));
-        assert_eq!(
-            FieldSelector::parse("x!=a").expect("valid").required("x"),
-            None
-        );
+        assert_eq!(FieldSelector::parse("x!=a").expect("valid").required("x"), None);
     }
 
     #[test]
     fn refused_with_the_servers_text() {
         for (text, error) in [
             ("x", "invalid selector: 'x'; can't understand 'x'"),
-            (
-                "a=1,x y",
-                "invalid selector: 'a=1,x y'; can't understand 'x y'",
-            ),
-            (
-                "x=a=b",
-                "invalid field selector: unescaped character in value: 61",
-            ),
-            (
-                "x===b",
-                "invalid field selector: unescaped character in value: 61",
-            ),
-            (
-                r"x=a\b",
-                r"invalid field selector: invalid escape sequence: \b",
-            ),
-            (
-                r"x=a\",
-                r"invalid field selector: invalid escape sequence: \",
-            ),
+            ("a=1,x y", "invalid selector: 'a=1,x y'; can't understand 'x y'"),
+            ("x=a=b", "invalid field selector: unescaped character in value: 61"),
+            ("x===b", "invalid field selector: unescaped character in value: 61"),
+            (r"x=a\b", r"invalid field selector: invalid escape sequence: \b"),
+            (r"x=a\", r"invalid field selector: invalid escape sequence: \"),
         ] {
-            assert_eq!(
-                FieldSelector::parse(text).expect_err(text).to_string(),
-                error
-            );
+            assert_eq!(FieldSelector::parse(text).expect_err(text).to_string(), error);
         }
     }
 
     #[test]
     fn an_unset_field_is_the_empty_string() {
         let selects = |selector: &str, value: Option<&'static str>| {
-            FieldSelector::parse(selector)
-                .expect(selector)
-                .matches(|_| value.map(Cow::Borrowed))
+            FieldSelector::parse(selector).expect(selector).matches(|_| value.map(Cow::Borrowed))
         };
         assert!(selects("x=", None));
         assert!(selects("x!=a", None));

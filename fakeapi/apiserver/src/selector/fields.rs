@@ -107,9 +107,7 @@ pub fn check_custom(
     if label == NAME || (namespaced && label == NAMESPACE) || selectable.contains(&label) {
         return Ok(());
     }
-    Err(SelectorError::UnsupportedField(format!(
-        "field label not supported: {label}"
-    )))
+    Err(SelectorError::UnsupportedField(format!("field label not supported: {label}")))
 }
 
 fn refusal(resource: (&str, &str), label: &str) -> String {
@@ -145,10 +143,7 @@ pub fn value<'a>(object: &'a Value, field: &str) -> Cow<'a, str> {
 /// Kinds with derived fields are in groups without a dot, or in `events.k8s.io`. Items of a
 /// list carry no `apiVersion`; they come from built-in kinds only.
 fn is_built_in(object: &Value) -> bool {
-    let group = object
-        .get("apiVersion")
-        .and_then(Value::as_str)
-        .and_then(|v| v.split_once('/'));
+    let group = object.get("apiVersion").and_then(Value::as_str).and_then(|v| v.split_once('/'));
     group.is_none_or(|(group, _)| !group.contains('.') || group == "events.k8s.io")
 }
 
@@ -186,8 +181,7 @@ fn derived<'a>(object: &'a Value, field: &str) -> Option<Cow<'a, str>> {
 }
 
 fn walk<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.')
-        .try_fold(object, |value, key| value.get(key))
+    path.split('.').try_fold(object, |value, key| value.get(key))
 }
 
 fn scalar(value: Option<&Value>) -> Option<Cow<'_, str>> {
@@ -208,16 +202,8 @@ mod tests {
     #[test]
     fn each_kind_refuses_in_its_own_words() {
         for (resource, label, error) in [
-            (
-                ("", "pods"),
-                "spec.foo",
-                "field label not supported: spec.foo",
-            ),
-            (
-                ("", "nodes"),
-                NAMESPACE,
-                "field label not supported: metadata.namespace",
-            ),
+            (("", "pods"), "spec.foo", "field label not supported: spec.foo"),
+            (("", "nodes"), NAMESPACE, "field label not supported: metadata.namespace"),
             (
                 ("", "configmaps"),
                 "spec.foo",
@@ -230,26 +216,15 @@ mod tests {
                 "\"status.replicas\" is not a known field selector: only \"metadata.name\", \
                  \"metadata.namespace\"",
             ),
-            (
-                ("batch", "jobs"),
-                "x",
-                "field label \"x\" not supported for Job",
-            ),
+            (("batch", "jobs"), "x", "field label \"x\" not supported for Job"),
             (
                 ("resource.k8s.io", "resourceslices"),
                 "x",
                 "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: x",
             ),
-            (
-                ("events.k8s.io", "events"),
-                "source",
-                "field label not supported: source",
-            ),
+            (("events.k8s.io", "events"), "source", "field label not supported: source"),
         ] {
-            assert_eq!(
-                resolve(resource, label).expect_err(label).to_string(),
-                error
-            );
+            assert_eq!(resolve(resource, label).expect_err(label).to_string(), error);
         }
         assert_eq!(resolve(("", "pods"), "spec.host"), Ok("spec.nodeName"));
         assert_eq!(resolve(("apps", "deployments"), NAMESPACE), Ok(NAMESPACE));
@@ -275,24 +250,12 @@ mod tests {
             (&pod, "status.podIP", "10.0.0.1"),
             (&pod, "status.podIPs", ""),
             (&pod, "status.phase", ""),
-            (
-                &json!({"spec": {"unschedulable": true}}),
-                "spec.unschedulable",
-                "true",
-            ),
+            (&json!({"spec": {"unschedulable": true}}), "spec.unschedulable", "true"),
             (&json!({}), "spec.unschedulable", "false"),
-            (
-                &json!({"status": {"succeeded": 3}}),
-                "status.successful",
-                "3",
-            ),
+            (&json!({"status": {"succeeded": 3}}), "status.successful", "3"),
             (&json!({}), "status.replicas", "0"),
             (&json!({"apiVersion": "a.b/v1"}), "status.replicas", ""),
-            (
-                &json!({"apiVersion": "a.b/v1", "spec": {"n": 7}}),
-                "spec.n",
-                "7",
-            ),
+            (&json!({"apiVersion": "a.b/v1", "spec": {"n": 7}}), "spec.n", "7"),
             (&event, "involvedObject.name", "n1"),
             (&event, "source", "kubelet"),
             (&json!({"source": {"component": "s"}}), "source", "s"),

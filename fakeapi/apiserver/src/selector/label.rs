@@ -47,10 +47,7 @@ impl Requirement {
         let key_faults = names::qualified_name(key);
         if !key_faults.is_empty() {
             let quoted = names::quote(key);
-            faults.push(format!(
-                "key: Invalid value: {quoted}: {}",
-                key_faults.join("; ")
-            ));
+            faults.push(format!("key: Invalid value: {quoted}: {}", key_faults.join("; ")));
         }
         faults.extend(count_fault(operator, &values));
         for (index, value) in values.iter().enumerate() {
@@ -58,11 +55,7 @@ impl Requirement {
         }
         faults.dedup();
         match faults.len() {
-            0 => Ok(Self {
-                key: key.to_owned(),
-                operator,
-                values,
-            }),
+            0 => Ok(Self { key: key.to_owned(), operator, values }),
             1 => Err(faults.remove(0)),
             _ => Err(format!("[{}]", faults.join(", "))),
         }
@@ -105,22 +98,18 @@ impl Requirement {
 
 fn count_fault(operator: Operator, values: &[String]) -> Option<String> {
     let (wrong, text) = match operator {
-        Operator::In | Operator::NotIn => (
-            values.is_empty(),
-            "for 'in', 'notin' operators, values set can't be empty",
-        ),
-        Operator::Equals | Operator::DoubleEquals | Operator::NotEquals => (
-            values.len() != 1,
-            "exact-match compatibility requires one single value",
-        ),
-        Operator::Exists | Operator::DoesNotExist => (
-            !values.is_empty(),
-            "values set must be empty for exists and does not exist",
-        ),
-        Operator::GreaterThan | Operator::LessThan => (
-            values.len() != 1,
-            "for 'Gt', 'Lt' operators, exactly one value is required",
-        ),
+        Operator::In | Operator::NotIn => {
+            (values.is_empty(), "for 'in', 'notin' operators, values set can't be empty")
+        }
+        Operator::Equals | Operator::DoubleEquals | Operator::NotEquals => {
+            (values.len() != 1, "exact-match compatibility requires one single value")
+        }
+        Operator::Exists | Operator::DoesNotExist => {
+            (!values.is_empty(), "values set must be empty for exists and does not exist")
+        }
+        Operator::GreaterThan | Operator::LessThan => {
+            (values.len() != 1, "for 'Gt', 'Lt' operators, exactly one value is required")
+        }
     };
     wrong.then(|| {
         // The server prints an empty list as the null it is in Go.
@@ -145,19 +134,13 @@ fn value_faults(key: &str, operator: Operator, index: usize, value: &str, out: &
     let faults = names::label_value(value);
     if !faults.is_empty() {
         let faults = faults.join("; ");
-        out.push(format!(
-            "values[{index}][{key}]: Invalid value: {quoted}: {faults}"
-        ));
+        out.push(format!("values[{index}][{key}]: Invalid value: {quoted}: {faults}"));
     }
 }
 
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            key,
-            operator,
-            values,
-        } = self;
+        let Self { key, operator, values } = self;
         let mut sorted: Vec<&str> = values.iter().map(String::as_str).collect();
         sorted.sort_unstable();
         let values = sorted.join(",");
@@ -190,19 +173,13 @@ impl LabelSelector {
 
     /// The selector of no object; what an absent `metav1.LabelSelector` means.
     pub fn nothing() -> Self {
-        Self {
-            requirements: Vec::new(),
-            nothing: true,
-        }
+        Self { requirements: Vec::new(), nothing: true }
     }
 
     /// The selector of these requirements.
     pub fn new(mut requirements: Vec<Requirement>) -> Self {
         requirements.sort_by(|a, b| a.key.cmp(&b.key));
-        Self {
-            requirements,
-            nothing: false,
-        }
+        Self { requirements, nothing: false }
     }
 
     /// Parses the form of the `labelSelector` query parameter, for example
@@ -222,11 +199,7 @@ impl LabelSelector {
 
     /// Whether the labels that `get` looks up are selected.
     pub fn matches<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> bool {
-        !self.nothing
-            && self
-                .requirements
-                .iter()
-                .all(|one| one.matches(get(&one.key)))
+        !self.nothing && self.requirements.iter().all(|one| one.matches(get(&one.key)))
     }
 
     /// Whether every object is selected, so that the caller need not look at labels.
@@ -265,12 +238,7 @@ mod tests {
 
     fn selects(selector: &str, labels: &[(&str, &'static str)]) -> bool {
         let selector = LabelSelector::parse(selector).expect(selector);
-        selector.matches(|key| {
-            labels
-                .iter()
-                .find(|(name, _)| *name == key)
-                .map(|(_, v)| *v)
-        })
+        selector.matches(|key| labels.iter().find(|(name, _)| *name == key).map(|(_, v)| *v))
     }
 
     #[test]
@@ -293,10 +261,7 @@ mod tests {
             ("a.b/c=d", &[("a.b/c", "d")]),
         ];
         for (selector, labels) in yes {
-            assert!(
-                selects(selector, labels),
-                "{selector} should select {labels:?}"
-            );
+            assert!(selects(selector, labels), "{selector} should select {labels:?}");
         }
         let no: &[(&str, &[(&str, &'static str)])] = &[
             ("x=z", &[]),
@@ -313,10 +278,7 @@ mod tests {
             ("x notin (a,b)", &[("x", "a")]),
         ];
         for (selector, labels) in no {
-            assert!(
-                !selects(selector, labels),
-                "{selector} should not select {labels:?}"
-            );
+            assert!(!selects(selector, labels), "{selector} should not select {labels:?}");
         }
         assert!(!LabelSelector::nothing().matches(|_| Some("a")));
     }
@@ -336,14 +298,8 @@ mod tests {
             "values: Invalid value: [\"a\"]: values set must be empty for exists and does not exist"
         );
         let both = text("x", Operator::LessThan, &["a b"]);
-        assert!(
-            both.starts_with("[values[0]: Invalid value: \"a b\": for 'Gt'"),
-            "{both}"
-        );
-        assert!(
-            both.contains(", values[0][x]: Invalid value: \"a b\": a valid label"),
-            "{both}"
-        );
+        assert!(both.starts_with("[values[0]: Invalid value: \"a b\": for 'Gt'"), "{both}");
+        assert!(both.contains(", values[0][x]: Invalid value: \"a b\": a valid label"), "{both}");
         assert!(
             text("a b", Operator::Exists, &[]).starts_with("key: Invalid value: \"a b\": name")
         );

@@ -40,9 +40,8 @@ fn match_labels(selector: &Map<String, Value>) -> Result<Vec<Requirement>, Selec
     labels
         .iter()
         .map(|(key, value)| {
-            let value = value
-                .as_str()
-                .ok_or_else(|| shape(&format!("matchLabels[{key}]"), "a string"))?;
+            let value =
+                value.as_str().ok_or_else(|| shape(&format!("matchLabels[{key}]"), "a string"))?;
             Requirement::new(key, Operator::Equals, vec![value.to_owned()])
                 .map_err(SelectorError::Invalid)
         })
@@ -53,9 +52,7 @@ fn expression(index: usize, expression: &Value) -> Result<Requirement, SelectorE
     let field = |name: &str| format!("matchExpressions[{index}].{name}");
     let text = |name: &str| match expression.get(name) {
         None => Ok(""),
-        Some(value) => value
-            .as_str()
-            .ok_or_else(|| shape(&field(name), "a string")),
+        Some(value) => value.as_str().ok_or_else(|| shape(&field(name), "a string")),
     };
     let operator = match text("operator")? {
         "In" => Operator::In,
@@ -73,10 +70,7 @@ fn expression(index: usize, expression: &Value) -> Result<Requirement, SelectorE
 }
 
 fn shape(field: &str, expected: &'static str) -> SelectorError {
-    SelectorError::Shape {
-        field: field.to_owned(),
-        expected,
-    }
+    SelectorError::Shape { field: field.to_owned(), expected }
 }
 
 #[cfg(test)]
@@ -102,10 +96,7 @@ mod tests {
             let read = LabelSelector::from_json(&selector).expect("valid");
             assert_eq!(read.to_string(), canonical);
         }
-        assert_eq!(
-            LabelSelector::from_json(&Value::Null),
-            Ok(LabelSelector::nothing())
-        );
+        assert_eq!(LabelSelector::from_json(&Value::Null), Ok(LabelSelector::nothing()));
     }
 
     #[test]
@@ -113,30 +104,19 @@ mod tests {
         let values = "values: Invalid value: null: for 'in', 'notin' operators, values set can't";
         for (selector, error) in [
             (json!([]), "selector: must be an object"),
-            (
-                json!({"matchLabels": {"a": 1}}),
-                "matchLabels[a]: must be a string",
-            ),
-            (
-                json!({"matchLabels": {"a b": "c"}}),
-                "key: Invalid value: \"a b\": name part",
-            ),
+            (json!({"matchLabels": {"a": 1}}), "matchLabels[a]: must be a string"),
+            (json!({"matchLabels": {"a b": "c"}}), "key: Invalid value: \"a b\": name part"),
             (
                 json!({"matchExpressions": [{"key": "k", "operator": "Gt"}]}),
                 "\"Gt\" is not a valid label selector operator",
             ),
-            (
-                json!({"matchExpressions": [{"key": "k", "operator": "In"}]}),
-                values,
-            ),
+            (json!({"matchExpressions": [{"key": "k", "operator": "In"}]}), values),
             (
                 json!({"matchExpressions": [{"key": "k", "operator": "In", "values": [1]}]}),
                 "matchExpressions[0].values: must be a list of strings",
             ),
         ] {
-            let refusal = LabelSelector::from_json(&selector)
-                .expect_err("invalid")
-                .to_string();
+            let refusal = LabelSelector::from_json(&selector).expect_err("invalid").to_string();
             assert!(refusal.starts_with(error), "{selector}: {refusal}");
         }
     }

@@ -35,10 +35,7 @@ struct Token<'a> {
 
 /// Parses a whole selector; the requirements come in the order written.
 pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, SelectorError> {
-    let mut parser = Parser {
-        tokens: tokens(text),
-        position: 0,
-    };
+    let mut parser = Parser { tokens: tokens(text), position: 0 };
     let mut requirements = Vec::new();
     loop {
         let next = parser.peek_value();
@@ -65,10 +62,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, SelectorError> {
 }
 
 fn unexpected(token: Token<'_>, expected: &'static str) -> SelectorError {
-    SelectorError::Unexpected {
-        found: token.text.to_owned(),
-        expected,
-    }
+    SelectorError::Unexpected { found: token.text.to_owned(), expected }
 }
 
 /// Splits into tokens; the last is always [`Kind::End`].
@@ -80,21 +74,13 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
             '=' if rest.starts_with("==") => 2,
             '!' if rest.starts_with("!=") => 2,
             first if is_special(first) => 1,
-            _ => rest
-                .find(|c| is_special(c) || is_space(c))
-                .unwrap_or(rest.len()),
+            _ => rest.find(|c| is_special(c) || is_space(c)).unwrap_or(rest.len()),
         };
         let (text, tail) = rest.split_at(len);
-        tokens.push(Token {
-            kind: kind(text),
-            text,
-        });
+        tokens.push(Token { kind: kind(text), text });
         rest = tail.trim_start_matches(is_space);
     }
-    tokens.push(Token {
-        kind: Kind::End,
-        text: "",
-    });
+    tokens.push(Token { kind: Kind::End, text: "" });
     tokens
 }
 
@@ -162,10 +148,7 @@ impl<'a> Parser<'a> {
         let faults = names::qualified_name(key);
         if !faults.is_empty() {
             let key = names::quote(key);
-            return Err(format!(
-                "<nil>: Invalid value: {key}: {}",
-                faults.join("; ")
-            ));
+            return Err(format!("<nil>: Invalid value: {key}: {}", faults.join("; ")));
         }
         if negated {
             return Requirement::new(key, Operator::DoesNotExist, Vec::new());
@@ -178,11 +161,7 @@ impl<'a> Parser<'a> {
             Operator::In | Operator::NotIn => self.value_set()?,
             _ => BTreeSet::from([self.exact_value()?]),
         };
-        Requirement::new(
-            key,
-            operator,
-            values.into_iter().map(str::to_owned).collect(),
-        )
+        Requirement::new(key, operator, values.into_iter().map(str::to_owned).collect())
     }
 
     fn operator(&mut self) -> Result<Operator, String> {
@@ -197,9 +176,7 @@ impl<'a> Parser<'a> {
             Kind::Less => Operator::LessThan,
             _ => {
                 let found = token.text;
-                return Err(format!(
-                    "found '{found}', expected: in, notin, =, ==, !=, gt, lt"
-                ));
+                return Err(format!("found '{found}', expected: in, notin, =, ==, !=, gt, lt"));
             }
         })
     }
@@ -221,10 +198,7 @@ impl<'a> Parser<'a> {
                 self.take(); // the closing bracket that ended the list
                 Ok(values)
             }
-            _ => Err(format!(
-                "found '{}', expected: ',', ')' or identifier",
-                next.text
-            )),
+            _ => Err(format!("found '{}', expected: ',', ')' or identifier", next.text)),
         }
     }
 
@@ -252,10 +226,7 @@ impl<'a> Parser<'a> {
                     }
                 }
                 _ => {
-                    return Err(format!(
-                        "found '{}', expected: ',', or identifier",
-                        token.text
-                    ));
+                    return Err(format!("found '{}', expected: ',', or identifier", token.text));
                 }
             }
         }
@@ -275,10 +246,7 @@ impl<'a> Parser<'a> {
 
 fn as_value(token: Token<'_>) -> Token<'_> {
     match token.kind {
-        Kind::In | Kind::NotIn => Token {
-            kind: Kind::Name,
-            ..token
-        },
+        Kind::In | Kind::NotIn => Token { kind: Kind::Name, ..token },
         _ => token,
     }
 }
@@ -312,10 +280,7 @@ mod tests {
                 "tier=a,component in (etcd,kube-apiserver)",
                 "component in (etcd,kube-apiserver),tier=a",
             ),
-            (
-                "kubernetes.io/cluster-service=true",
-                "kubernetes.io/cluster-service=true",
-            ),
+            ("kubernetes.io/cluster-service=true", "kubernetes.io/cluster-service=true"),
         ] {
             let selector = LabelSelector::parse(text).expect(text);
             assert_eq!(selector.to_string(), canonical, "{text:?}");
@@ -326,65 +291,29 @@ mod tests {
     #[test]
     fn refused_with_the_servers_text() {
         for (text, error) in [
-            (
-                "x=a||y=b",
-                "unable to parse requirement: values[0][x]: Invalid value: \"a||y\": a v",
-            ),
+            ("x=a||y=b", "unable to parse requirement: values[0][x]: Invalid value: \"a||y\": a v"),
             ("x==a==b", "found '==', expected: ',' or 'end of string'"),
             ("!x=a", "found '=', expected: ',' or 'end of string'"),
-            (
-                "x<a",
-                "unable to parse requirement: values[0]: Invalid value: \"a\": for 'Gt', 'Lt'",
-            ),
+            ("x<a", "unable to parse requirement: values[0]: Invalid value: \"a\": for 'Gt', 'Lt'"),
             (
                 "x y",
                 "unable to parse requirement: found 'y', expected: in, notin, =, ==, !=, gt, lt",
             ),
-            (
-                "x in a",
-                "unable to parse requirement: found 'a' expected: '('",
-            ),
-            (
-                "x in (a",
-                "unable to parse requirement: found '', expected: ',' or ')'",
-            ),
-            (
-                "x in (a b)",
-                "unable to parse requirement: found 'b', expected: ',' or ')'",
-            ),
-            (
-                "x in (a,",
-                "unable to parse requirement: found '', expected: ',', or identifier",
-            ),
+            ("x in a", "unable to parse requirement: found 'a' expected: '('"),
+            ("x in (a", "unable to parse requirement: found '', expected: ',' or ')'"),
+            ("x in (a b)", "unable to parse requirement: found 'b', expected: ',' or ')'"),
+            ("x in (a,", "unable to parse requirement: found '', expected: ',', or identifier"),
             (
                 "x in (=)",
                 "unable to parse requirement: found '=', expected: ',', ')' or identifier",
             ),
             ("x,", "found '', expected: identifier after ','"),
-            (
-                ",x",
-                "found ',', expected: !, identifier, or 'end of string'",
-            ),
-            (
-                "!",
-                "unable to parse requirement: found '', expected: identifier",
-            ),
-            (
-                "x=!",
-                "unable to parse requirement: found '!', expected: identifier",
-            ),
-            (
-                "-x",
-                "unable to parse requirement: <nil>: Invalid value: \"-x\": name part must con",
-            ),
-            (
-                "a/b/c",
-                "unable to parse requirement: <nil>: Invalid value: \"a/b/c\": a valid labe",
-            ),
-            (
-                "x=y/z",
-                "unable to parse requirement: values[0][x]: Invalid value: \"y/z\": a valid",
-            ),
+            (",x", "found ',', expected: !, identifier, or 'end of string'"),
+            ("!", "unable to parse requirement: found '', expected: identifier"),
+            ("x=!", "unable to parse requirement: found '!', expected: identifier"),
+            ("-x", "unable to parse requirement: <nil>: Invalid value: \"-x\": name part must con"),
+            ("a/b/c", "unable to parse requirement: <nil>: Invalid value: \"a/b/c\": a valid labe"),
+            ("x=y/z", "unable to parse requirement: values[0][x]: Invalid value: \"y/z\": a valid"),
         ] {
             let refusal = LabelSelector::parse(text).expect_err(text).to_string();
             assert!(refusal.starts_with(error), "{text:?}: {refusal}");

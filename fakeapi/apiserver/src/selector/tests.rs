@@ -27,32 +27,17 @@ fn agrees_with_the_real_implementation() {
         }
     }
     assert!(CASES.lines().count() > 1000);
-    assert!(
-        wrong.is_empty(),
-        "{} differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// The complaints of four checks; Go writes an empty list as null.
 fn faults(text: &str) -> String {
-    let checks = [
-        names::qualified_name,
-        names::label_value,
-        names::dns1123_label,
-        names::dns1123_subdomain,
-    ];
+    let checks =
+        [names::qualified_name, names::label_value, names::dns1123_label, names::dns1123_subdomain];
     let all: Vec<Value> = checks
         .iter()
         .map(|check| check(text))
-        .map(|faults| {
-            if faults.is_empty() {
-                Value::Null
-            } else {
-                json!(faults)
-            }
-        })
+        .map(|faults| if faults.is_empty() { Value::Null } else { json!(faults) })
         .collect();
     json!(all).to_string()
 }

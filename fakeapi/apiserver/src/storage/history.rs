@@ -70,10 +70,7 @@ impl History {
         let now = record.at;
         self.records.push_back(record);
         while self.records.len() > HISTORY_EVENTS
-            || self
-                .records
-                .front()
-                .is_some_and(|r| now.duration_since(r.at) > HISTORY_KEEP)
+            || self.records.front().is_some_and(|r| now.duration_since(r.at) > HISTORY_KEEP)
         {
             if let Some(old) = self.records.pop_front() {
                 self.floor = old.revision;
@@ -87,10 +84,7 @@ impl History {
     /// The records after `after`.
     pub(super) fn since(&self, after: u64) -> Result<impl Iterator<Item = &Record>, Compacted> {
         if after < self.floor {
-            return Err(Compacted {
-                wanted: after,
-                oldest: self.floor,
-            });
+            return Err(Compacted { wanted: after, oldest: self.floor });
         }
         let start = self.records.partition_point(|r| r.revision <= after);
         Ok(self.records.range(start..))
@@ -99,11 +93,7 @@ impl History {
     /// Gives records that relied on the base for `key` the object they speak of, because the
     /// base is about to forget it.
     pub(super) fn settle(&mut self, key: &Key, object: &Arc<Object>) {
-        for record in self
-            .records
-            .iter_mut()
-            .filter(|r| r.object.is_none() && r.key == *key)
-        {
+        for record in self.records.iter_mut().filter(|r| r.object.is_none() && r.key == *key) {
             record.object = Some(object.clone());
         }
     }
@@ -116,9 +106,7 @@ impl History {
     ) -> Result<HashMap<Key, Option<Arc<Object>>>, Compacted> {
         let mut before = HashMap::new();
         for record in self.since(at)?.filter(|r| scope.covers(&r.key)) {
-            before
-                .entry(record.key.clone())
-                .or_insert_with(|| record.previous.clone());
+            before.entry(record.key.clone()).or_insert_with(|| record.previous.clone());
         }
         Ok(before)
     }

@@ -59,11 +59,7 @@ impl ResourceId {
 impl fmt::Debug for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (group, resource) = self.names();
-        if group.is_empty() {
-            f.write_str(resource)
-        } else {
-            write!(f, "{resource}.{group}")
-        }
+        if group.is_empty() { f.write_str(resource) } else { write!(f, "{resource}.{group}") }
     }
 }
 
@@ -83,11 +79,7 @@ pub struct Key {
 impl Key {
     /// A key; `namespace` is "" for cluster-scoped kinds.
     pub fn new(resource: ResourceId, namespace: &str, name: &str) -> Self {
-        Self {
-            resource,
-            namespace: namespace.into(),
-            name: name.into(),
-        }
+        Self { resource, namespace: namespace.into(), name: name.into() }
     }
 
     /// The key's place in lists.

@@ -44,17 +44,9 @@ impl<B: Base, L: CommitLog> MemoryStore<B, L> {
     pub fn new(base: B, log: L, revision: u64) -> Self {
         let mut history = History::default();
         history.restart(revision);
-        let state = State {
-            base,
-            revision,
-            written: BTreeMap::new(),
-            history,
-            waiting: Vec::new(),
-        };
-        Self {
-            log,
-            state: Mutex::new(state),
-        }
+        let state =
+            State { base, revision, written: BTreeMap::new(), history, waiting: Vec::new() };
+        Self { log, state: Mutex::new(state) }
     }
 
     /// Where this store writes its changes.
@@ -135,10 +127,7 @@ impl<B: Base, L: CommitLog> MemoryStore<B, L> {
     ) -> io::Result<()> {
         let state = self.state.lock();
         begin(state.revision, &state.base)?;
-        state
-            .written
-            .iter()
-            .try_for_each(|(key, object)| visit(key, object.as_deref()))
+        state.written.iter().try_for_each(|(key, object)| visit(key, object.as_deref()))
     }
 }
 
@@ -160,9 +149,7 @@ impl<B: Base> State<B> {
     }
 
     fn fresh(&self, key: &Key, object: &Arc<Object>) -> Arc<Object> {
-        self.base
-            .refresh(key, object)
-            .unwrap_or_else(|| object.clone())
+        self.base.refresh(key, object).unwrap_or_else(|| object.clone())
     }
 
     fn check(&self, key: &Key, expect: Expect) -> Result<Option<Arc<Object>>, CommitError> {
@@ -238,14 +225,7 @@ impl<B: Base> State<B> {
     ) {
         let resource = key.resource;
         let (revision, at) = (self.revision, Instant::now());
-        self.history.push(Record {
-            kind,
-            revision,
-            at,
-            key,
-            object,
-            previous,
-        });
+        self.history.push(Record { kind, revision, at, key, object, previous });
         if let Some((_, notify)) = self.waiting.iter().find(|(of, _)| *of == resource) {
             notify.notify_waiters();
         }
@@ -254,11 +234,7 @@ impl<B: Base> State<B> {
     fn list(&self, page: &PageRequest<'_>) -> Result<Page, Compacted> {
         let at = page.at.unwrap_or(self.revision);
         let before = self.history.undo(page.scope, at)?;
-        let mut found = Found {
-            limit: page.limit,
-            objects: Vec::new(),
-            more: false,
-        };
+        let mut found = Found { limit: page.limit, objects: Vec::new(), more: false };
         let mut past: Vec<(Key, Arc<Object>)> = Vec::new();
         let mut visit = |key: &Key, current: &dyn Fn() -> Option<Arc<Object>>| {
             let object = match before.get(key) {
@@ -290,11 +266,7 @@ impl<B: Base> State<B> {
                 }
             }
         }
-        Ok(Page {
-            objects: found.objects,
-            revision: at,
-            more: found.more,
-        })
+        Ok(Page { objects: found.objects, revision: at, more: found.more })
     }
 
     /// Walks the written objects and the base's together, in key order.
@@ -316,25 +288,24 @@ impl<B: Base> State<B> {
             .take_while(|(key, _)| page.scope.covers(key))
             .peekable();
         let mut ended = false;
-        self.base
-            .scan(page.scope, page.after, &mut |namespace, name| {
-                let step = (|| {
-                    while let Some((key, object)) =
-                        written.next_if(|(key, _)| key.position() < (namespace, name))
-                    {
-                        visit(key, &|| object.as_ref().map(|o| self.fresh(key, o)))?;
-                    }
-                    if let Some((key, object)) =
-                        written.next_if(|(key, _)| key.position() == (namespace, name))
-                    {
-                        return visit(key, &|| object.as_ref().map(|o| self.fresh(key, o)));
-                    }
-                    let key = Key::new(page.scope.resource, namespace, name);
-                    visit(&key, &|| self.base.get(&key))
-                })();
-                ended = step.is_break();
-                step
-            });
+        self.base.scan(page.scope, page.after, &mut |namespace, name| {
+            let step = (|| {
+                while let Some((key, object)) =
+                    written.next_if(|(key, _)| key.position() < (namespace, name))
+                {
+                    visit(key, &|| object.as_ref().map(|o| self.fresh(key, o)))?;
+                }
+                if let Some((key, object)) =
+                    written.next_if(|(key, _)| key.position() == (namespace, name))
+                {
+                    return visit(key, &|| object.as_ref().map(|o| self.fresh(key, o)));
+                }
+                let key = Key::new(page.scope.resource, namespace, name);
+                visit(&key, &|| self.base.get(&key))
+            })();
+            ended = step.is_break();
+            step
+        });
         if !ended {
             for (key, object) in written {
                 if visit(key, &|| object.as_ref().map(|o| self.fresh(key, o))).is_break() {
@@ -400,9 +371,7 @@ impl<B: Base, L: CommitLog> Storage for MemoryStore<B, L> {
             Entry::Remove(encode) => (EventKind::Deleted, encode(revision)),
         };
         let written = (kind != EventKind::Deleted).then_some(&object);
-        self.log
-            .append(revision, key, written)
-            .map_err(CommitError::Log)?;
+        self.log.append(revision, key, written).map_err(CommitError::Log)?;
         state.revision = revision;
         let object = Arc::new(object);
         state.apply(kind, key.clone(), object.clone(), previous);
@@ -417,20 +386,12 @@ impl<B: Base, L: CommitLog> Storage for MemoryStore<B, L> {
     ) -> Result<(Vec<Event>, u64), Compacted> {
         let state = self.state.lock();
         let mut events = Vec::new();
-        for record in state
-            .history
-            .since(after)?
-            .filter(|r| r.key.resource == resource)
-        {
+        for record in state.history.since(after)?.filter(|r| r.key.resource == resource) {
             if events.len() == max {
                 let read = events.last().map_or(after, |event: &Event| event.revision);
                 return Ok((events, read));
             }
-            let Some(object) = record
-                .object
-                .clone()
-                .or_else(|| state.base.get(&record.key))
-            else {
+            let Some(object) = record.object.clone().or_else(|| state.base.get(&record.key)) else {
                 continue;
             };
             events.push(Event {
@@ -446,9 +407,7 @@ impl<B: Base, L: CommitLog> Storage for MemoryStore<B, L> {
 
     fn watch(&self, resource: ResourceId) -> Arc<Notify> {
         let mut state = self.state.lock();
-        state
-            .waiting
-            .retain(|(of, notify)| *of == resource || Arc::strong_count(notify) > 1);
+        state.waiting.retain(|(of, notify)| *of == resource || Arc::strong_count(notify) > 1);
         if let Some((_, notify)) = state.waiting.iter().find(|(of, _)| *of == resource) {
             return notify.clone();
         }

@@ -45,10 +45,7 @@ impl Meta {
             .filter_map(|(k, v)| Some((k.as_str().into(), v.as_str()?.into())))
             .collect();
         labels.sort();
-        Self {
-            resource_version,
-            labels: labels.into(),
-        }
+        Self { resource_version, labels: labels.into() }
     }
 }
 
@@ -81,11 +78,7 @@ impl Object {
             }
         }
         out.get_mut().put_slice(b"}");
-        Self {
-            json: out.into_inner().freeze(),
-            rest,
-            meta: Meta::of(map),
-        }
+        Self { json: out.into_inner().freeze(), rest, meta: Meta::of(map) }
     }
 
     /// Takes bytes that [`Object::encode`] made before, or a template of the same form, with
@@ -93,10 +86,7 @@ impl Object {
     ///
     /// `rest` is the offset of `"metadata"`, as [`Object::rest`] told it.
     pub fn from_parts(json: Bytes, rest: u16, meta: Meta) -> Self {
-        debug_assert!(
-            json.get(usize::from(rest)..)
-                .is_some_and(|b| b.first() == Some(&b'"'))
-        );
+        debug_assert!(json.get(usize::from(rest)..).is_some_and(|b| b.first() == Some(&b'"')));
         Self { json, rest, meta }
     }
 
@@ -109,6 +99,13 @@ impl Object {
     /// of a list of built-in kinds have it.
     pub fn item(&self) -> Bytes {
         self.json.slice(usize::from(self.rest)..)
+    }
+
+    /// The value of `metadata`, encoded.
+    pub fn metadata(&self) -> &[u8] {
+        let item = &self.json[usize::from(self.rest)..];
+        let value = &item[b"\"metadata\":".len().min(item.len())..];
+        &value[..end_of_object(value)]
     }
 
     /// The offset of [`Object::item`] in [`Object::json`].
@@ -124,6 +121,27 @@ impl Object {
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.json).expect("stored bytes are JSON")
     }
+}
+
+/// Where the JSON object that `bytes` begins with ends.
+fn end_of_object(bytes: &[u8]) -> usize {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for (at, byte) in bytes.iter().enumerate() {
+        match (byte, quoted) {
+            _ if escaped => escaped = false,
+            (b'\\', true) => escaped = true,
+            (b'"', _) => quoted = !quoted,
+            (b'{', false) => depth += 1,
+            (b'}', false) => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    bytes.len()
 }
 
 /// JSON values and strings always encode, and a growing buffer takes what is written.
@@ -143,16 +161,21 @@ mod tests {
             "data": {"a": "b"}, "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "c", "resourceVersion": "7", "labels": {"z": "1", "a": "2"}},
         }));
-        assert!(
-            object
-                .json()
-                .starts_with(br#"{"kind":"ConfigMap","apiVersion":"v1","metadata":"#)
-        );
+        assert!(object.json().starts_with(br#"{"kind":"ConfigMap","apiVersion":"v1","metadata":"#));
         assert!(object.item().starts_with(br#""metadata":{"#));
         assert_eq!(object.meta.resource_version, 7);
         assert_eq!(object.meta.label("z"), Some("1"));
         assert_eq!(object.meta.label("a"), Some("2"));
         assert_eq!(object.meta.label("b"), None);
         assert_eq!(object.value()["data"]["a"], "b");
+    }
+
+    #[test]
+    fn metadata_is_found_among_braces_in_strings() {
+        let metadata = json!({"name": "a", "annotations": {"x": "}\\\"{", "y": "\""}});
+        let object = Object::encode(
+            &json!({"kind": "K", "apiVersion": "v1", "metadata": metadata, "z": {}}),
+        );
+        assert_eq!(serde_json::from_slice::<Value>(object.metadata()).unwrap(), metadata);
     }
 }

@@ -6,11 +6,7 @@ use serde_json::Value;
 use super::fields::{Fields, UNSET, number, row};
 
 pub(super) fn webhooks(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
-    row![
-        object.name(),
-        number(object.count(&["webhooks"])),
-        object.age(now)
-    ]
+    row![object.name(), number(object.count(&["webhooks"])), object.age(now)]
 }
 
 pub(super) fn validating_policy(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
@@ -28,22 +24,12 @@ fn policy(object: Fields<'_>, rules: &str, now: Timestamp) -> Vec<Value> {
     } else {
         UNSET.to_owned()
     };
-    row![
-        object.name(),
-        number(object.count(&["spec", rules])),
-        kind,
-        object.age(now)
-    ]
+    row![object.name(), number(object.count(&["spec", rules])), kind, object.age(now)]
 }
 
 pub(super) fn policy_binding(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
     let parameter = parameter(object.at(&["spec", "paramRef"]));
-    row![
-        object.name(),
-        object.text(&["spec", "policyName"]),
-        parameter,
-        object.age(now)
-    ]
+    row![object.name(), object.text(&["spec", "policyName"]), parameter, object.age(now)]
 }
 
 /// The parameter by name; `*` for any namespace, which cluster-wide parameters show too.
@@ -59,14 +45,10 @@ fn parameter(reference: Fields<'_>) -> String {
 fn selector(selector: Fields<'_>) -> String {
     let mut labels: Vec<_> = selector.entries(&["matchLabels"]).collect();
     labels.sort_unstable_by_key(|(key, _)| *key);
-    let labels = labels
-        .iter()
-        .map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or("")));
+    let labels =
+        labels.iter().map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or("")));
     let labels: String = labels.collect();
-    let expressions: String = selector
-        .items(&["matchExpressions"])
-        .map(expression)
-        .collect();
+    let expressions: String = selector.items(&["matchExpressions"]).map(expression).collect();
     format!(
         "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},\
          MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"

@@ -26,12 +26,7 @@ pub(super) fn horizontal_pod_autoscaler(object: Fields<'_>, now: Timestamp) -> V
 
 pub(super) fn scale(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
     let replicas = |side| object.int(&[side, "replicas"]);
-    row![
-        object.name(),
-        replicas("spec"),
-        replicas("status"),
-        object.age(now)
-    ]
+    row![object.name(), replicas("spec"), replicas("status"), object.age(now)]
 }
 
 fn metrics(object: Fields<'_>) -> String {
@@ -63,10 +58,7 @@ fn cpu_only(object: Fields<'_>) -> String {
 }
 
 fn cpu_of_version_1(object: Fields<'_>) -> String {
-    let target = object.int_or(
-        &["spec", "targetCPUUtilizationPercentage"],
-        DEFAULT_CPU_PERCENT,
-    );
+    let target = object.int_or(&["spec", "targetCPUUtilizationPercentage"], DEFAULT_CPU_PERCENT);
     let current = object.at(&["status", "currentCPUUtilizationPercentage"]);
     format!("cpu: {}/{target}%", percent(Some(current), UNKNOWN))
 }
@@ -89,16 +81,12 @@ fn metric(spec: Fields<'_>, current: Option<Fields<'_>>) -> String {
         _ => return "<unknown type>".to_owned(),
     };
     let target = spec.at(&[key, "target"]);
-    let current = current
-        .filter(|it| it.has(&[key]))
-        .map(|it| it.at(&[key, "current"]));
+    let current = current.filter(|it| it.has(&[key])).map(|it| it.at(&[key, "current"]));
     match kind {
         "External" | "Object" => total_or_average(target, current),
-        "Pods" => format!(
-            "{}/{}",
-            amount(current, "averageValue"),
-            quantity(target, "averageValue")
-        ),
+        "Pods" => {
+            format!("{}/{}", amount(current, "averageValue"), quantity(target, "averageValue"))
+        }
         _ => resource(spec.text(&[key, "name"]), target, current),
     }
 }

@@ -37,10 +37,7 @@ fn job_status(job: Fields<'_>) -> &'static str {
     } else if job.deleting() {
         "Terminating"
     } else {
-        JOB_STATES
-            .into_iter()
-            .find(|kind| holds(kind))
-            .unwrap_or("Running")
+        JOB_STATES.into_iter().find(|kind| holds(kind)).unwrap_or("Running")
     }
 }
 
@@ -61,10 +58,7 @@ fn job_duration(job: Fields<'_>, now: Timestamp) -> String {
     let Some(start) = job.time(&["status", "startTime"]) else {
         return String::new();
     };
-    human_duration(between(
-        start,
-        job.time(&["status", "completionTime"]).unwrap_or(now),
-    ))
+    human_duration(between(start, job.time(&["status", "completionTime"]).unwrap_or(now)))
 }
 
 pub(super) fn cron_job(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
@@ -79,11 +73,7 @@ pub(super) fn cron_job(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
         object.name(),
         object.text(&["spec", "schedule"]),
         object.optional_text_or(&["spec", "timeZone"], NONE),
-        if object.flag(&["spec", "suspend"]) {
-            "True"
-        } else {
-            "False"
-        },
+        if object.flag(&["spec", "suspend"]) { "True" } else { "False" },
         number(object.count(&["status", "active"])),
         last,
         object.age(now),

@@ -6,11 +6,7 @@ use serde_json::Value;
 use super::fields::{Fields, row};
 
 pub(super) fn lease(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
-    row![
-        object.name(),
-        object.text(&["spec", "holderIdentity"]),
-        object.age(now)
-    ]
+    row![object.name(), object.text(&["spec", "holderIdentity"]), object.age(now)]
 }
 
 pub(super) fn lease_candidate(object: Fields<'_>, now: Timestamp) -> Vec<Value> {

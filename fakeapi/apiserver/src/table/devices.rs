@@ -16,15 +16,9 @@ fn claim_state(claim: Fields<'_>) -> String {
         (claim.deleting(), "deleted"),
         (!allocated && !claim.deleting(), "pending"),
         (allocated, "allocated"),
-        (
-            allocated && claim.count(&["status", "reservedFor"]) > 0,
-            "reserved",
-        ),
+        (allocated && claim.count(&["status", "reservedFor"]) > 0, "reserved"),
     ];
-    let shown = states
-        .into_iter()
-        .filter(|(holds, _)| *holds)
-        .map(|(_, state)| state);
+    let shown = states.into_iter().filter(|(holds, _)| *holds).map(|(_, state)| state);
     shown.collect::<Vec<_>>().join(",")
 }
 
@@ -92,17 +86,11 @@ pub(super) fn pool_status_request(object: Fields<'_>, now: Timestamp) -> Vec<Val
     let status = object.at(&["status"]);
     let counted = status.has(&[]) && !matches!(query, Query::Failed);
     let show = |count: i64| {
-        if counted {
-            count.to_string()
-        } else {
-            "-".to_owned()
-        }
+        if counted { count.to_string() } else { "-".to_owned() }
     };
     let pools = || status.items(&["pools"]);
     let sum = |key| pools().fold(0_i64, |sum, pool| sum.saturating_add(pool.int(&[key])));
-    let errors = pools()
-        .filter(|pool| pool.has(&["validationError"]))
-        .count();
+    let errors = pools().filter(|pool| pool.has(&["validationError"])).count();
     let known = status.int(&["poolCount"]);
     let completed = match query {
         Query::Complete(condition) => condition.since(&["lastTransitionTime"], now),

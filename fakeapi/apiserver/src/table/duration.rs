@@ -114,27 +114,15 @@ mod tests {
             (300 * YEAR, "292y"),
         ];
         for (seconds, want) in cases {
-            assert_eq!(
-                human_duration(SignedDuration::from_secs(seconds)),
-                want,
-                "{seconds} s"
-            );
+            assert_eq!(human_duration(SignedDuration::from_secs(seconds)), want, "{seconds} s");
         }
     }
 
     #[test]
     fn fractions_are_cut_towards_zero() {
-        for (millis, want) in [
-            (-1999, "0s"),
-            (-2000, "<invalid>"),
-            (1999, "1s"),
-            (119_999, "119s"),
-        ] {
-            assert_eq!(
-                human_duration(SignedDuration::from_millis(millis)),
-                want,
-                "{millis} ms"
-            );
+        for (millis, want) in [(-1999, "0s"), (-2000, "<invalid>"), (1999, "1s"), (119_999, "119s")]
+        {
+            assert_eq!(human_duration(SignedDuration::from_millis(millis)), want, "{millis} ms");
         }
     }
 
@@ -154,10 +142,7 @@ mod tests {
             (20 * YEAR, "20y"),
         ];
         for (seconds, want) in cases {
-            assert_eq!(
-                short_human_duration(SignedDuration::from_secs(seconds)),
-                want
-            );
+            assert_eq!(short_human_duration(SignedDuration::from_secs(seconds)), want);
         }
     }
 }

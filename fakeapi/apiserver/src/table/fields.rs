@@ -84,9 +84,7 @@ impl<'a> Fields<'a> {
     /// The entries of a map.
     pub(super) fn entries(self, path: &[&str]) -> impl Iterator<Item = (&'a str, &'a Value)> {
         let map = self.at(path).0.as_object();
-        map.into_iter()
-            .flat_map(Map::iter)
-            .map(|(key, value)| (key.as_str(), value))
+        map.into_iter().flat_map(Map::iter).map(|(key, value)| (key.as_str(), value))
     }
 
     /// How many elements a list or a map has.
@@ -100,8 +98,7 @@ impl<'a> Fields<'a> {
 
     /// The first element of `status.conditions` (or another list) with this type.
     pub(super) fn condition(self, path: &[&str], kind: &str) -> Option<Self> {
-        self.items(path)
-            .find(|condition| condition.text(&["type"]) == kind)
+        self.items(path).find(|condition| condition.text(&["type"]) == kind)
     }
 
     /// `metadata.name`.
@@ -131,10 +128,8 @@ impl<'a> Fields<'a> {
 
     /// The age of a point in time.
     pub(super) fn since(self, path: &[&str], now: Timestamp) -> String {
-        self.time(path).map_or_else(
-            || UNKNOWN.to_owned(),
-            |then| human_duration(between(then, now)),
-        )
+        self.time(path)
+            .map_or_else(|| UNKNOWN.to_owned(), |then| human_duration(between(then, now)))
     }
 
     /// The object's age.
@@ -170,9 +165,5 @@ pub(super) fn number(count: usize) -> i64 {
 
 /// `text`, or `fallback` when there is none.
 pub(super) fn non_empty(text: String, fallback: &str) -> String {
-    if text.is_empty() {
-        fallback.to_owned()
-    } else {
-        text
-    }
+    if text.is_empty() { fallback.to_owned() } else { text }
 }

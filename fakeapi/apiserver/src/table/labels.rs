@@ -6,9 +6,7 @@ use super::fields::{Fields, NONE, non_empty};
 pub(super) fn format_labels(labels: Fields<'_>) -> String {
     let mut pairs: Vec<_> = labels.entries(&[]).collect();
     pairs.sort_unstable_by_key(|(key, _)| *key);
-    let pairs = pairs
-        .iter()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or("")));
+    let pairs = pairs.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or("")));
     non_empty(pairs.collect::<Vec<_>>().join(","), NONE)
 }
 
@@ -29,13 +27,7 @@ pub(super) fn requirements(selector: Fields<'_>) -> Option<String> {
         parts.push((key, requirement(key, expression)?));
     }
     parts.sort_by_key(|(key, _)| *key);
-    Some(
-        parts
-            .into_iter()
-            .map(|(_, text)| text)
-            .collect::<Vec<_>>()
-            .join(","),
-    )
+    Some(parts.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(","))
 }
 
 fn requirement(key: &str, expression: Fields<'_>) -> Option<String> {
@@ -74,18 +66,9 @@ mod tests {
                 ]}),
                 "a notin (q),!b,m=,n,z in (x,y)",
             ),
-            (
-                json!({"matchExpressions": [{"key": "a", "operator": "Like"}]}),
-                "<error>",
-            ),
-            (
-                json!({"matchExpressions": [{"key": "a", "operator": "In"}]}),
-                "<error>",
-            ),
-            (
-                json!({"matchExpressions": [{"operator": "Exists"}]}),
-                "<error>",
-            ),
+            (json!({"matchExpressions": [{"key": "a", "operator": "Like"}]}), "<error>"),
+            (json!({"matchExpressions": [{"key": "a", "operator": "In"}]}), "<error>"),
+            (json!({"matchExpressions": [{"operator": "Exists"}]}), "<error>"),
         ];
         for (selector, want) in cases {
             assert_eq!(format_label_selector(Fields(&selector)), want, "{selector}");

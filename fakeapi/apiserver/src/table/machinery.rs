@@ -18,33 +18,18 @@ pub(super) static API_SERVICE: &[Column] = &[
         0,
         "The reference to the service that hosts this API endpoint.",
     ),
-    column(
-        "Available",
-        "string",
-        "",
-        0,
-        "Whether this service is available.",
-    ),
+    column("Available", "string", "", 0, "Whether this service is available."),
     column("Age", "string", "", 0, CREATED_DESCRIPTION),
 ];
 
 pub(super) fn api_service(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
     let service = object.at(&["spec", "service"]);
     let service = if service.has(&[]) {
-        format!(
-            "{}/{}",
-            service.text(&["namespace"]),
-            service.text(&["name"])
-        )
+        format!("{}/{}", service.text(&["namespace"]), service.text(&["name"]))
     } else {
         "Local".to_owned()
     };
-    row![
-        object.name(),
-        service,
-        availability(object),
-        object.age(now)
-    ]
+    row![object.name(), service, availability(object), object.age(now)]
 }
 
 /// The status of the condition, with the reason behind it unless all is well.
@@ -62,13 +47,7 @@ fn availability(object: Fields<'_>) -> String {
 pub(super) fn storage_version(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
     let servers: Vec<_> = object
         .items(&["status", "storageVersions"])
-        .map(|it| {
-            format!(
-                "{}={}",
-                it.text(&["apiServerID"]),
-                it.text(&["encodingVersion"])
-            )
-        })
+        .map(|it| format!("{}={}", it.text(&["apiServerID"]), it.text(&["encodingVersion"])))
         .collect();
     row![
         object.name(),
@@ -123,17 +102,10 @@ mod tests {
                 available("False", "Missing"),
                 ["kube-system/metrics", "False (Missing)"],
             ),
-            (
-                served,
-                available("False", ""),
-                ["kube-system/metrics", "False"],
-            ),
+            (served, available("False", ""), ["kube-system/metrics", "False"]),
         ];
         for (spec, conditions, [service, status]) in cases {
-            assert_eq!(
-                api_service(&spec, &conditions),
-                ["v1.apps", service, status, "60m"]
-            );
+            assert_eq!(api_service(&spec, &conditions), ["v1.apps", service, status, "60m"]);
         }
     }
 

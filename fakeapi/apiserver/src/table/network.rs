@@ -18,11 +18,7 @@ pub(super) fn ingress(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
         object.optional_text_or(&["spec", "ingressClassName"], NONE),
         hosts(object),
         load_balancer_addresses(object).join(","),
-        if object.count(&["spec", "tls"]) == 0 {
-            "80"
-        } else {
-            "80, 443"
-        },
+        if object.count(&["spec", "tls"]) == 0 { "80" } else { "80, 443" },
         object.age(now),
     ]
 }
@@ -81,20 +77,12 @@ pub(super) fn network_policy(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
 }
 
 pub(super) fn service_cidr(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
-    row![
-        object.name(),
-        object.texts(&["spec", "cidrs"]).join(","),
-        object.age(now)
-    ]
+    row![object.name(), object.texts(&["spec", "cidrs"]).join(","), object.age(now)]
 }
 
 /// The real server sends an age too, though no column announces it.
 pub(super) fn ip_address(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
-    row![
-        object.name(),
-        parent(object.at(&["spec", "parentRef"])),
-        object.age(now)
-    ]
+    row![object.name(), parent(object.at(&["spec", "parentRef"])), object.age(now)]
 }
 
 /// `resource.group/namespace/name`, without the parts that are empty.
@@ -109,9 +97,5 @@ fn parent(reference: Fields<'_>) -> String {
 }
 
 fn prefixed(separator: char, text: &str) -> String {
-    if text.is_empty() {
-        String::new()
-    } else {
-        format!("{separator}{text}")
-    }
+    if text.is_empty() { String::new() } else { format!("{separator}{text}") }
 }

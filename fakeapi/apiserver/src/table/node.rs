@@ -38,9 +38,7 @@ fn kernel(info: Fields<'_>) -> String {
 /// Readiness, then whether scheduling is off. Of several `Ready` conditions the last one counts.
 fn status(node: Fields<'_>) -> String {
     let conditions = node.items(&["status", "conditions"]);
-    let ready = conditions
-        .rev()
-        .find(|condition| condition.text(&["type"]) == "Ready");
+    let ready = conditions.rev().find(|condition| condition.text(&["type"]) == "Ready");
     let ready = match ready.map(|condition| condition.text(&["status"])) {
         Some("True") => "Ready",
         Some(_) => "NotReady",

@@ -66,9 +66,7 @@ impl IncludeObject {
             "" | "Metadata" => Ok(Self::Metadata),
             "Object" => Ok(Self::Object),
             "None" => Ok(Self::None),
-            other => Err(InvalidIncludeObject {
-                value: other.to_owned(),
-            }),
+            other => Err(InvalidIncludeObject { value: other.to_owned() }),
         }
     }
 
@@ -92,10 +90,7 @@ mod tests {
         assert_eq!(IncludeObject::parse(None), Ok(IncludeObject::Metadata));
         assert_eq!(IncludeObject::parse(Some("")), Ok(IncludeObject::Metadata));
         assert_eq!(IncludeObject::parse(Some("None")), Ok(IncludeObject::None));
-        assert_eq!(
-            IncludeObject::parse(Some("Object")),
-            Ok(IncludeObject::Object)
-        );
+        assert_eq!(IncludeObject::parse(Some("Object")), Ok(IncludeObject::Object));
         let error = IncludeObject::parse(Some("object")).expect_err("lower case is refused");
         assert_eq!(
             error.to_string(),
@@ -106,14 +101,8 @@ mod tests {
 
     #[test]
     fn the_end_of_initial_events_keeps_its_metadata() {
-        assert_eq!(
-            IncludeObject::None.for_initial_events_end(),
-            IncludeObject::Metadata
-        );
-        assert_eq!(
-            IncludeObject::Object.for_initial_events_end(),
-            IncludeObject::Object
-        );
+        assert_eq!(IncludeObject::None.for_initial_events_end(), IncludeObject::Metadata);
+        assert_eq!(IncludeObject::Object.for_initial_events_end(), IncludeObject::Object);
     }
 
     #[test]

@@ -22,10 +22,8 @@ pub fn partial_metadata_list<'a>(
     meta: &ListMeta<'_>,
     version: TableVersion,
 ) -> Value {
-    let items: Vec<_> = objects
-        .into_iter()
-        .map(|object| partial_metadata(object, version))
-        .collect();
+    let items: Vec<_> =
+        objects.into_iter().map(|object| partial_metadata(object, version)).collect();
     json!({
         "kind": "PartialObjectMetadataList",
         "apiVersion": version.api_version(),
@@ -81,11 +79,7 @@ mod tests {
             json!({"kind": "Pod", "metadata": {"name": "a", "uid": "1"}, "spec": {"x": 1}}),
             json!({"metadata": {"name": "b"}}),
         ];
-        let meta = ListMeta {
-            resource_version: "7",
-            continue_: "",
-            remaining_item_count: Some(3),
-        };
+        let meta = ListMeta { resource_version: "7", continue_: "", remaining_item_count: Some(3) };
         let version = TableVersion::V1Beta1;
         let mut out = Vec::new();
         let mut writer = PartialListWriter::begin(&mut out, version, &meta);

@@ -46,19 +46,13 @@ struct Restarts {
 impl Restarts {
     fn add(&mut self, status: Fields<'_>) {
         self.count = self.count.saturating_add(status.int(&["restartCount"]));
-        self.last = self
-            .last
-            .max(status.time(&["lastState", "terminated", "finishedAt"]));
+        self.last = self.last.max(status.time(&["lastState", "terminated", "finishedAt"]));
     }
 
     fn cell(self, now: Timestamp) -> String {
         match self.last {
             Some(last) if self.count != 0 => {
-                format!(
-                    "{} ({} ago)",
-                    self.count,
-                    human_duration(between(last, now))
-                )
+                format!("{} ({} ago)", self.count, human_duration(between(last, now)))
             }
             _ => self.count.to_string(),
         }
@@ -74,10 +68,7 @@ struct Summary {
 fn summarize(pod: Fields<'_>) -> Summary {
     let init = InitContainers::of(pod);
     let mut summary = Summary {
-        reason: init
-            .blocked_by
-            .clone()
-            .unwrap_or_else(|| phase_reason(pod).to_owned()),
+        reason: init.blocked_by.clone().unwrap_or_else(|| phase_reason(pod).to_owned()),
         ready: init.ready,
         restarts: init.restarts,
     };
@@ -221,19 +212,13 @@ fn restarts_always(container: Fields<'_>) -> bool {
 }
 
 fn total_containers(pod: Fields<'_>) -> usize {
-    let sidecars = pod
-        .items(&["spec", "initContainers"])
-        .filter(|it| restarts_always(*it))
-        .count();
+    let sidecars = pod.items(&["spec", "initContainers"]).filter(|it| restarts_always(*it)).count();
     pod.count(&["spec", "containers"]) + sidecars
 }
 
 /// The first address. `podIP` wins where the two fields differ, as old kubelets write only that.
 fn ip(pod: Fields<'_>) -> &str {
-    let first = pod
-        .items(&["status", "podIPs"])
-        .next()
-        .map_or("", |ip| ip.text(&["ip"]));
+    let first = pod.items(&["status", "podIPs"]).next().map_or("", |ip| ip.text(&["ip"]));
     match pod.text_or(&["status", "podIP"], first) {
         "" => NONE,
         ip => ip,

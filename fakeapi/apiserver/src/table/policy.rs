@@ -116,10 +116,7 @@ mod tests {
         ];
         let order = printer("flowcontrol.apiserver.k8s.io", "flowschemas").list_order();
         list.sort_by(order.expect("flow schemas have an order"));
-        let names: Vec<_> = list
-            .iter()
-            .filter_map(|it| it["metadata"]["name"].as_str())
-            .collect();
+        let names: Vec<_> = list.iter().filter_map(|it| it["metadata"]["name"].as_str()).collect();
         assert_eq!(names, ["y", "z", "a", "b", "late"]);
         assert!(printer("", "pods").list_order().is_none());
     }

@@ -37,15 +37,7 @@ impl Printer {
         cells: CellsRule,
     ) -> Self {
         let conditions: ConditionsRule = |_| Vec::new();
-        Self {
-            group,
-            resource,
-            columns,
-            cells,
-            conditions,
-            repeats_headers: false,
-            order: None,
-        }
+        Self { group, resource, columns, cells, conditions, repeats_headers: false, order: None }
     }
 
     pub(super) const fn with_conditions(self, conditions: ConditionsRule) -> Self {
@@ -53,17 +45,11 @@ impl Printer {
     }
 
     pub(super) const fn repeating_headers(self) -> Self {
-        Self {
-            repeats_headers: true,
-            ..self
-        }
+        Self { repeats_headers: true, ..self }
     }
 
     pub(super) const fn in_order(self, order: OrderRule) -> Self {
-        Self {
-            order: Some(order),
-            ..self
-        }
+        Self { order: Some(order), ..self }
     }
 
     /// The columns, those of `-o wide` (priority 1) included: the client picks.
@@ -89,8 +75,7 @@ impl Printer {
     /// collected and sorted before its rows are written.
     #[must_use]
     pub fn list_order(&self) -> Option<impl Fn(&Value, &Value) -> Ordering + use<>> {
-        self.order
-            .map(|order| move |a: &Value, b: &Value| order(Fields(a), Fields(b)))
+        self.order.map(|order| move |a: &Value, b: &Value| order(Fields(a), Fields(b)))
     }
 
     /// The columns to send with a watch event: with the first of a stream only, save for the few

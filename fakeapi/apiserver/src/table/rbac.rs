@@ -9,9 +9,7 @@ use super::fields::{Fields, row};
 pub(super) fn binding(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
     let role = object.at(&["roleRef"]);
     let subjects = |kind: &str| {
-        let of_kind = object
-            .items(&["subjects"])
-            .filter(|it| it.text(&["kind"]) == kind);
+        let of_kind = object.items(&["subjects"]).filter(|it| it.text(&["kind"]) == kind);
         of_kind.map(subject).collect::<Vec<_>>().join(", ")
     };
     row![

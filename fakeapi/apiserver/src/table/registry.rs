@@ -106,13 +106,8 @@ mod tests {
     #[test]
     fn sorted_without_doubles() {
         for pair in PRINTERS.windows(2) {
-            let [a, b] = pair else {
-                unreachable!("windows of two")
-            };
-            assert!(
-                (a.group, a.resource) < (b.group, b.resource),
-                "{a:?} before {b:?}"
-            );
+            let [a, b] = pair else { unreachable!("windows of two") };
+            assert!((a.group, a.resource) < (b.group, b.resource), "{a:?} before {b:?}");
         }
     }
 }

@@ -18,20 +18,14 @@ pub(super) fn pod_group(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
 
 fn workload(group: Fields<'_>) -> &str {
     let reference = group.at(&["spec", "podGroupTemplateRef"]);
-    if reference.has(&[]) {
-        reference.text(&["workload", "workloadName"])
-    } else {
-        NONE
-    }
+    if reference.has(&[]) { reference.text(&["workload", "workloadName"]) } else { NONE }
 }
 
 /// A disruption outranks scheduling; of several conditions of a type the last one counts.
 fn status(group: Fields<'_>) -> &str {
     let last = |kind| {
         let conditions = group.items(&["status", "conditions"]);
-        conditions
-            .rev()
-            .find(|condition| condition.text(&["type"]) == kind)
+        conditions.rev().find(|condition| condition.text(&["type"]) == kind)
     };
     match (last("DisruptionTarget"), last("PodGroupScheduled")) {
         (Some(disruption), _) => disruption.text(&["reason"]),

@@ -42,17 +42,9 @@ fn external_ip(service: Fields<'_>) -> String {
         "ExternalName" => return service.text(&["spec", "externalName"]).to_owned(),
         _ => return UNKNOWN.to_owned(),
     };
-    let pending = if service_type(service) == "LoadBalancer" {
-        "<pending>"
-    } else {
-        NONE
-    };
+    let pending = if service_type(service) == "LoadBalancer" { "<pending>" } else { NONE };
     addresses.extend(service.texts(&["spec", "externalIPs"]));
-    if addresses.is_empty() {
-        pending.to_owned()
-    } else {
-        addresses.join(",")
-    }
+    if addresses.is_empty() { pending.to_owned() } else { addresses.join(",") }
 }
 
 /// The distinct addresses of a load balancer in order; a name stands in where there is no IP.
@@ -76,46 +68,29 @@ fn port(port: Fields<'_>) -> String {
 pub(super) fn endpoints(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
     let addresses = match object.count(&["subsets"]) {
         0 => NONE.to_owned(),
-        _ => shorten(
-            &object
-                .items(&["subsets"])
-                .flat_map(subset)
-                .collect::<Vec<_>>(),
-        ),
+        _ => shorten(&object.items(&["subsets"]).flat_map(subset).collect::<Vec<_>>()),
     };
     row![object.name(), addresses, object.age(now)]
 }
 
 /// Every address at every port; the bare addresses of a subset that has no ports.
 fn subset(subset: Fields<'_>) -> Vec<String> {
-    let addresses = || {
-        subset
-            .items(&["addresses"])
-            .map(|address| address.text(&["ip"]))
-    };
+    let addresses = || subset.items(&["addresses"]).map(|address| address.text(&["ip"]));
     if subset.count(&["ports"]) == 0 {
         return addresses().map(str::to_owned).collect();
     }
     let ports = subset.items(&["ports"]).map(|port| port.int(&["port"]));
-    ports
-        .flat_map(|port| addresses().map(move |address| host_port(address, port)))
-        .collect()
+    ports.flat_map(|port| addresses().map(move |address| host_port(address, port))).collect()
 }
 
 fn host_port(host: &str, port: i64) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 pub(super) fn endpoint_slice(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
     let ports: Vec<_> = object.items(&["ports"]).map(slice_port).collect();
     let endpoints = object.items(&["endpoints"]);
-    let addresses: Vec<_> = endpoints
-        .flat_map(|endpoint| endpoint.texts(&["addresses"]))
-        .collect();
+    let addresses: Vec<_> = endpoints.flat_map(|endpoint| endpoint.texts(&["addresses"])).collect();
     row![
         object.name(),
         object.text(&["addressType"]),
@@ -152,10 +127,7 @@ mod tests {
     #[test]
     fn the_plural_address_wins_and_the_singular_stands_in() {
         let cases = [
-            (
-                json!({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.2", "fd::2"]}),
-                "10.0.0.2",
-            ),
+            (json!({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.2", "fd::2"]}), "10.0.0.2"),
             (json!({"clusterIP": "10.0.0.1"}), "10.0.0.1"),
             (json!({"clusterIP": "None"}), "None"),
             (json!({"clusterIP": ""}), "<none>"),

@@ -46,10 +46,7 @@ pub(super) fn persistent_volume_claim(object: Fields<'_>, now: Timestamp) -> Vec
         (String::new(), String::new())
     } else {
         let status = object.at(&["status"]);
-        (
-            capacity(status.at(&["capacity"])),
-            access_modes(status.at(&["accessModes"])),
-        )
+        (capacity(status.at(&["capacity"])), access_modes(status.at(&["accessModes"])))
     };
     row![
         object.name(),
@@ -65,36 +62,24 @@ pub(super) fn persistent_volume_claim(object: Fields<'_>, now: Timestamp) -> Vec
 }
 
 fn capacity(resources: Fields<'_>) -> String {
-    resources
-        .quantity(&["storage"])
-        .unwrap_or_else(|| "0".to_owned())
+    resources.quantity(&["storage"]).unwrap_or_else(|| "0".to_owned())
 }
 
 fn access_modes(modes: Fields<'_>) -> String {
     let modes = modes.texts(&[]);
-    let shown = ACCESS_MODES
-        .into_iter()
-        .filter(|(mode, _)| modes.contains(mode));
+    let shown = ACCESS_MODES.into_iter().filter(|(mode, _)| modes.contains(mode));
     shown.map(|(_, short)| short).collect::<Vec<_>>().join(",")
 }
 
 fn phase(object: Fields<'_>) -> &str {
-    if object.deleting() {
-        "Terminating"
-    } else {
-        object.text_or(&["status", "phase"], "Pending")
-    }
+    if object.deleting() { "Terminating" } else { object.text_or(&["status", "phase"], "Pending") }
 }
 
 fn claim(reference: Fields<'_>) -> String {
     if !reference.has(&[]) {
         return String::new();
     }
-    format!(
-        "{}/{}",
-        reference.text(&["namespace"]),
-        reference.text(&["name"])
-    )
+    format!("{}/{}", reference.text(&["namespace"]), reference.text(&["name"]))
 }
 
 fn class(object: Fields<'_>) -> &str {
@@ -103,9 +88,7 @@ fn class(object: Fields<'_>) -> &str {
 }
 
 pub(super) fn storage_class(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
-    let default = DEFAULT_CLASS
-        .into_iter()
-        .any(|key| object.annotation(key) == "true");
+    let default = DEFAULT_CLASS.into_iter().any(|key| object.annotation(key) == "true");
     row![
         name_with_default(object, default),
         object.text(&["provisioner"]),
@@ -132,11 +115,7 @@ pub(super) fn volume_attachment(object: Fields<'_>, now: Timestamp) -> Vec<Value
 }
 
 pub(super) fn csi_node(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
-    row![
-        object.name(),
-        number(object.count(&["spec", "drivers"])),
-        object.age(now)
-    ]
+    row![object.name(), number(object.count(&["spec", "drivers"])), object.age(now)]
 }
 
 pub(super) fn csi_driver(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
@@ -157,9 +136,7 @@ fn token_requests(spec: Fields<'_>) -> String {
     if !spec.has(&["tokenRequests"]) {
         return UNSET.to_owned();
     }
-    let audiences = spec
-        .items(&["tokenRequests"])
-        .map(|request| request.text(&["audience"]));
+    let audiences = spec.items(&["tokenRequests"]).map(|request| request.text(&["audience"]));
     audiences.collect::<Vec<_>>().join(",")
 }
 

@@ -90,12 +90,7 @@ pub(super) fn pod_template(object: Fields<'_>, _now: Timestamp) -> Vec<Value> {
 }
 
 pub(super) fn controller_revision(object: Fields<'_>, now: Timestamp) -> Vec<Value> {
-    row![
-        object.name(),
-        controller(object),
-        object.int(&["revision"]),
-        object.age(now)
-    ]
+    row![object.name(), controller(object), object.int(&["revision"]), object.age(now)]
 }
 
 /// The owner that controls the object, as `kind.group/name`.
@@ -126,9 +121,6 @@ pub(super) fn container_images(object: Fields<'_>, containers: &[&str]) -> Strin
 }
 
 fn join(object: Fields<'_>, containers: &[&str], key: &str) -> String {
-    let texts: Vec<_> = object
-        .items(containers)
-        .map(|container| container.text(&[key]))
-        .collect();
+    let texts: Vec<_> = object.items(containers).map(|container| container.text(&[key])).collect();
     texts.join(",")
 }

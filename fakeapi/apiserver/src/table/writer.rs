@@ -73,11 +73,7 @@ impl TableWriter {
         out.extend_from_slice(br#","columnDefinitions":"#);
         append_json(out, &columns);
         out.extend_from_slice(br#","rows":"#);
-        Self {
-            version,
-            rows: 0,
-            null_when_empty: columns.is_some_and(are_default),
-        }
+        Self { version, rows: 0, null_when_empty: columns.is_some_and(are_default) }
     }
 
     /// Writes one row. `conditions` are left out when there are none.
@@ -129,10 +125,7 @@ pub fn write_event_table(
     (cells, conditions): (&[Value], &[Value]),
     object: RowObject<'_>,
 ) {
-    let meta = ListMeta {
-        resource_version,
-        ..ListMeta::default()
-    };
+    let meta = ListMeta { resource_version, ..ListMeta::default() };
     let mut table = TableWriter::begin(out, version, columns, &meta);
     table.row(out, cells, conditions, object);
     out.extend_from_slice(b"]}");
@@ -179,28 +172,15 @@ mod tests {
 
     #[test]
     fn a_table_with_each_kind_of_row() {
-        let meta = ListMeta {
-            resource_version: "5",
-            continue_: "c",
-            remaining_item_count: Some(0),
-        };
+        let meta =
+            ListMeta { resource_version: "5", continue_: "c", remaining_item_count: Some(0) };
         let cells = [json!("a"), json!(1)];
         let rows: [(&[Value], &[Value], RowObject<'_>); 3] = [
             (&cells, &[], RowObject::None),
-            (
-                &cells,
-                &[json!({"type": "Completed"})],
-                RowObject::Metadata(br#"{"name":"a"}"#),
-            ),
+            (&cells, &[json!({"type": "Completed"})], RowObject::Metadata(br#"{"name":"a"}"#)),
             (&cells, &[], RowObject::Object(b"{\"kind\":\"Pod\"}\n")),
         ];
-        let columns = [super::super::column(
-            "Name",
-            "string",
-            "name",
-            0,
-            "The \"name\".\n",
-        )];
+        let columns = [super::super::column("Name", "string", "name", 0, "The \"name\".\n")];
         assert_eq!(
             written(TableVersion::V1Beta1, Some(&columns), &meta, &rows),
             json!({
@@ -226,10 +206,7 @@ mod tests {
         let pods = written(TableVersion::V1, Some(columns("", "pods")), &meta, &[]);
         assert_eq!((&pods["rows"], &pods["metadata"]), (&json!([]), &json!({})));
         let roles = columns("rbac.authorization.k8s.io", "roles");
-        assert_eq!(
-            written(TableVersion::V1, Some(roles), &meta, &[])["rows"],
-            json!(null)
-        );
+        assert_eq!(written(TableVersion::V1, Some(roles), &meta, &[])["rows"], json!(null));
     }
 
     #[test]
@@ -240,21 +217,11 @@ mod tests {
             let columns = pods.event_columns(first);
             let cells = [json!("a")];
             let row = (cells.as_slice(), [].as_slice());
-            write_event_table(
-                &mut out,
-                TableVersion::V1,
-                columns,
-                "9",
-                row,
-                RowObject::None,
-            );
+            write_event_table(&mut out, TableVersion::V1, columns, "9", row, RowObject::None);
             assert_eq!(out.last(), Some(&b'}'));
             let table: Value = serde_json::from_slice(&out).expect("the writer writes JSON");
             assert_eq!(table["metadata"], json!({"resourceVersion": "9"}));
-            assert_eq!(
-                table["columnDefinitions"].as_array().map_or(0, Vec::len),
-                want
-            );
+            assert_eq!(table["columnDefinitions"].as_array().map_or(0, Vec::len), want);
             assert_eq!(table["columnDefinitions"].is_null(), !first);
             assert_eq!(table["rows"], json!([{"cells": ["a"], "object": null}]));
         }

@@ -52,10 +52,7 @@ pub enum FieldError {
 pub fn check(value: &Value, root: TypeRef) -> Result<(), FieldError> {
     match value {
         Value::Object(_) => Walk { path: Vec::new() }.object(value, root, 0),
-        other => Err(FieldError::Root {
-            found: describe(other),
-            expected: go_message(root),
-        }),
+        other => Err(FieldError::Root { found: describe(other), expected: go_message(root) }),
     }
 }
 
@@ -99,9 +96,9 @@ impl<'v> Walk<'v> {
     ) -> Result<(), FieldError> {
         match value {
             Value::Null => Ok(()),
-            Value::Array(items) if field.repeated => items
-                .iter()
-                .try_for_each(|item| self.item(field, item, owner, depth)),
+            Value::Array(items) if field.repeated => {
+                items.iter().try_for_each(|item| self.item(field, item, owner, depth))
+            }
             Value::Object(entries) if field.map => entries.iter().try_for_each(|(key, entry)| {
                 self.path.push(key);
                 self.item(field, entry, owner, depth)?;
@@ -136,11 +133,7 @@ impl<'v> Walk<'v> {
             (FieldType::Bytes, Value::String(text)) => return self.bytes(text),
             _ => false,
         };
-        if fits {
-            Ok(())
-        } else {
-            Err(self.mismatch(field, value, owner, Whole::No))
-        }
+        if fits { Ok(()) } else { Err(self.mismatch(field, value, owner, Whole::No)) }
     }
 
     fn special(
@@ -178,19 +171,13 @@ impl<'v> Walk<'v> {
                 Value::Object(_),
             ) => return self.object(value, schema, depth + 1),
             (Special::SchemaOrArray(schema), Value::Array(items)) => {
-                return items
-                    .iter()
-                    .try_for_each(|item| self.object(item, schema, depth + 1));
+                return items.iter().try_for_each(|item| self.object(item, schema, depth + 1));
             }
             (Special::SchemaOrBool(_), Value::Bool(_)) => true,
             (Special::SchemaOrStrings(_), Value::Array(items)) => items.iter().all(is_text_or_null),
             _ => false,
         };
-        if fits {
-            Ok(())
-        } else {
-            Err(self.mismatch(field, value, owner, Whole::No))
-        }
+        if fits { Ok(()) } else { Err(self.mismatch(field, value, owner, Whole::No)) }
     }
 
     fn bytes(&self, text: &str) -> Result<(), FieldError> {
@@ -205,10 +192,7 @@ impl<'v> Walk<'v> {
         if fits {
             return Ok(());
         }
-        Err(FieldError::Text {
-            path: self.path.join("."),
-            reason: reason(),
-        })
+        Err(FieldError::Text { path: self.path.join("."), reason: reason() })
     }
 
     fn mismatch(&self, field: &Field, value: &Value, owner: TypeRef, whole: Whole) -> FieldError {
@@ -249,9 +233,7 @@ fn is_text_or_null(value: &Value) -> bool {
 }
 
 pub(super) fn as_i32(number: &Number) -> Option<i32> {
-    number
-        .as_i64()
-        .and_then(|number| i32::try_from(number).ok())
+    number.as_i64().and_then(|number| i32::try_from(number).ok())
 }
 
 /// How Go's decoder names a value.
@@ -344,10 +326,7 @@ mod tests {
             assert_eq!(told("Pod", &value), text);
         }
         let secret = told("Secret", &json!({ "data": { "a": "*" } }));
-        assert!(
-            secret.starts_with("data.a: illegal base64 data"),
-            "{secret}"
-        );
+        assert!(secret.starts_with("data.a: illegal base64 data"), "{secret}");
     }
 
     #[test]

@@ -78,11 +78,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<i64> {
         total = total.checked_add(part(number, *unit)?)?;
         rest = tail;
     }
-    if negative {
-        0_i64.checked_sub_unsigned(total)
-    } else {
-        i64::try_from(total).ok()
-    }
+    if negative { 0_i64.checked_sub_unsigned(total) } else { i64::try_from(total).ok() }
 }
 
 /// `number` of `unit`, where the number may have a fraction; what is below a nanosecond is cut.
@@ -91,11 +87,7 @@ fn part(number: &str, unit: u64) -> Option<u64> {
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
         return None;
     }
-    let whole: u64 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let mut nanos = whole.checked_mul(unit)?;
     let mut scale = unit;
     let mut below: u128 = 0;

@@ -138,9 +138,7 @@ impl TypeTable {
 
     /// A type by the full name of its message, such as `k8s.io.api.core.v1.PodSpec`.
     pub fn message(&self, name: &str) -> Option<TypeRef> {
-        let found = self
-            .messages
-            .binary_search_by(|message| message.name.cmp(name));
+        let found = self.messages.binary_search_by(|message| message.name.cmp(name));
         found.ok().map(TypeRef::new)
     }
 
@@ -148,9 +146,7 @@ impl TypeTable {
     pub fn kinds(
         &self,
     ) -> impl Iterator<Item = (&'static str, &'static str, &'static str, TypeRef)> {
-        self.kinds
-            .iter()
-            .map(|entry| (entry.group, entry.version, entry.kind, entry.root))
+        self.kinds.iter().map(|entry| (entry.group, entry.version, entry.kind, entry.root))
     }
 }
 
@@ -227,27 +223,15 @@ mod tests {
         for (api_version, kind, message) in [
             ("v1", "Pod", "k8s.io.api.core.v1.Pod"),
             ("v1", "PodList", "k8s.io.api.core.v1.PodList"),
-            (
-                "v1",
-                "Status",
-                "k8s.io.apimachinery.pkg.apis.meta.v1.Status",
-            ),
+            ("v1", "Status", "k8s.io.apimachinery.pkg.apis.meta.v1.Status"),
             ("v1", "Binding", "k8s.io.api.core.v1.Binding"),
-            (
-                "v1",
-                "DeleteOptions",
-                "k8s.io.apimachinery.pkg.apis.meta.v1.DeleteOptions",
-            ),
+            ("v1", "DeleteOptions", "k8s.io.apimachinery.pkg.apis.meta.v1.DeleteOptions"),
             (
                 "example.com/v7",
                 "DeleteOptions",
                 "k8s.io.apimachinery.pkg.apis.meta.v1.DeleteOptions",
             ),
-            (
-                "apps/v1",
-                "WatchEvent",
-                "k8s.io.apimachinery.pkg.apis.meta.v1.WatchEvent",
-            ),
+            ("apps/v1", "WatchEvent", "k8s.io.apimachinery.pkg.apis.meta.v1.WatchEvent"),
             (
                 "meta.k8s.io/v1",
                 "PartialObjectMetadata",
@@ -276,11 +260,7 @@ mod tests {
                 "k8s.io.kube_aggregator.pkg.apis.apiregistration.v1.APIService",
             ),
         ] {
-            assert_eq!(
-                root(api_version, kind).name(),
-                message,
-                "{api_version} {kind}"
-            );
+            assert_eq!(root(api_version, kind).name(), message, "{api_version} {kind}");
         }
         assert!(table().root_of("v1", "Nothing").is_none());
         assert!(table().root_of("apps/v1", "Pod").is_none());
@@ -299,33 +279,15 @@ mod tests {
         assert_eq!(containers.list_type, Some(ListType::Map(&["name"])));
         let volumes = spec.field("volumes").expect("volumes");
         assert!(volumes.patch_strategy.merge && volumes.patch_strategy.retain_keys);
-        let FieldType::Message(volume) = volumes.field_type() else {
-            panic!("a message")
-        };
-        assert!(
-            volume.field("emptyDir").is_some(),
-            "fields of embedded messages are found"
-        );
-        assert!(
-            volume.field("volumeSource").is_none(),
-            "the embedded message itself is not"
-        );
-        let FieldType::Message(container) = containers.field_type() else {
-            panic!("a message")
-        };
+        let FieldType::Message(volume) = volumes.field_type() else { panic!("a message") };
+        assert!(volume.field("emptyDir").is_some(), "fields of embedded messages are found");
+        assert!(volume.field("volumeSource").is_none(), "the embedded message itself is not");
+        let FieldType::Message(container) = containers.field_type() else { panic!("a message") };
         let ports = container.field("ports").expect("ports");
-        assert_eq!(
-            ports.list_type,
-            Some(ListType::Map(&["containerPort", "protocol"]))
-        );
+        assert_eq!(ports.list_type, Some(ListType::Map(&["containerPort", "protocol"])));
         assert_eq!(ports.patch_merge_key, Some("containerPort"));
-        let FieldType::Message(port) = ports.field_type() else {
-            panic!("a message")
-        };
-        assert_eq!(
-            port.field("protocol").expect("protocol").default_json,
-            Some("\"TCP\"")
-        );
+        let FieldType::Message(port) = ports.field_type() else { panic!("a message") };
+        assert_eq!(port.field("protocol").expect("protocol").default_json, Some("\"TCP\""));
     }
 
     #[test]
@@ -335,9 +297,6 @@ mod tests {
         let not = schema.field("not").expect("not");
         assert_eq!(not.field_type(), FieldType::Message(schema));
         let items = schema.field("items").expect("items");
-        assert_eq!(
-            items.field_type(),
-            FieldType::Special(Special::SchemaOrArray(schema))
-        );
+        assert_eq!(items.field_type(), FieldType::Special(Special::SchemaOrArray(schema)));
     }
 }

@@ -72,12 +72,12 @@ fn each(field: &Field, value: &mut Value, mut apply: impl FnMut(&mut Value)) {
 
 fn special_value(special: Special, value: &mut Value) {
     let written = match (special, &*value) {
-        (Special::Time, Value::String(text)) => Instant::parse(text)
-            .ok()
-            .map(|time| json!(time.map(Instant::to_text))),
-        (Special::MicroTime, Value::String(text)) => Instant::parse(text)
-            .ok()
-            .map(|time| json!(time.map(Instant::to_micro_text))),
+        (Special::Time, Value::String(text)) => {
+            Instant::parse(text).ok().map(|time| json!(time.map(Instant::to_text)))
+        }
+        (Special::MicroTime, Value::String(text)) => {
+            Instant::parse(text).ok().map(|time| json!(time.map(Instant::to_micro_text)))
+        }
         (Special::Duration, Value::String(text)) => {
             parse_duration(text).map(|nanos| json!(format_duration(nanos)))
         }
@@ -121,11 +121,7 @@ fn absent(field: &Field) -> Option<Value> {
         return None;
     }
     let nil = field.pointer || field.repeated || field.map;
-    Some(if nil {
-        Value::Null
-    } else {
-        zero(field.field_type())
-    })
+    Some(if nil { Value::Null } else { zero(field.field_type()) })
 }
 
 /// Whether Go's `omitempty` has no effect on the field's type.
@@ -179,10 +175,7 @@ mod tests {
     use crate::types::table;
 
     fn normalized(api_version: &str, kind: &str, mut value: Value) -> Value {
-        normalize(
-            &mut value,
-            table().root_of(api_version, kind).expect("a kind"),
-        );
+        normalize(&mut value, table().root_of(api_version, kind).expect("a kind"));
         value
     }
 
@@ -227,10 +220,7 @@ mod tests {
             "automountServiceAccountToken": false, "containers": [null] } } } });
         let once = normalized("apps/v1", "Deployment", deployment);
         assert_eq!(once["spec"]["replicas"], json!(0));
-        assert_eq!(
-            once["spec"]["template"]["spec"]["containers"][0]["name"],
-            json!("")
-        );
+        assert_eq!(once["spec"]["template"]["spec"]["containers"][0]["name"], json!(""));
         assert_eq!(once["spec"]["selector"], Value::Null);
         let twice = normalized("apps/v1", "Deployment", once.clone());
         assert_eq!(once, twice);

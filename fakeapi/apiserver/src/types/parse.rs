@@ -36,23 +36,18 @@ pub(super) fn table(compressed: &[u8]) -> Result<TypeTable, TableError> {
     let mut drafts: Vec<Draft> = Vec::new();
     let mut kinds = Vec::new();
     for (number, line) in text.leak().lines().enumerate() {
-        read_line(line, &mut drafts, &mut kinds).map_err(|reason| TableError::Line {
-            line: number + 1,
-            reason,
-        })?;
+        read_line(line, &mut drafts, &mut kinds)
+            .map_err(|reason| TableError::Line { line: number + 1, reason })?;
     }
     if drafts.len() > MAX_MESSAGES {
         return Err(TableError::Table("too many messages"));
     }
     let is_known = |reference: TypeRef| usize::from(reference.index) < drafts.len();
     let fields_known =
-        drafts
-            .iter()
-            .flat_map(|draft| &draft.fields)
-            .all(|field| match field.kind {
-                Kind::Message(message) => is_known(message),
-                _ => true,
-            });
+        drafts.iter().flat_map(|draft| &draft.fields).all(|field| match field.kind {
+            Kind::Message(message) => is_known(message),
+            _ => true,
+        });
     if !fields_known || !kinds.iter().all(|entry| is_known(entry.root)) {
         return Err(TableError::Table("a reference to no message"));
     }
@@ -60,10 +55,7 @@ pub(super) fn table(compressed: &[u8]) -> Result<TypeTable, TableError> {
         return Err(TableError::Table("messages are not sorted"));
     }
     kinds.sort_by_key(|entry| (entry.group, entry.version, entry.kind));
-    Ok(TypeTable {
-        messages: finish(drafts),
-        kinds: kinds.into(),
-    })
+    Ok(TypeTable { messages: finish(drafts), kinds: kinds.into() })
 }
 
 fn read_line(
@@ -84,12 +76,7 @@ fn read_line(
             draft.fields.push(read_field(&columns)?);
         }
         ["K", group, version, kind, index] => {
-            kinds.push(KindEntry {
-                group,
-                version,
-                kind,
-                root: read_reference(index)?,
-            });
+            kinds.push(KindEntry { group, version, kind, root: read_reference(index)? });
         }
         _ => return Err("unknown kind of entry"),
     }
@@ -115,24 +102,11 @@ fn read_shape(text: &str) -> Result<Shape, &'static str> {
 }
 
 fn read_reference(text: &str) -> Result<TypeRef, &'static str> {
-    text.parse()
-        .map(|index| TypeRef { index })
-        .map_err(|_| "not the index of a message")
+    text.parse().map(|index| TypeRef { index }).map_err(|_| "not the index of a message")
 }
 
 fn read_field(columns: &[&'static str]) -> Result<Field, &'static str> {
-    let [
-        "F",
-        number,
-        name,
-        kind,
-        flags,
-        list,
-        keys,
-        merge_key,
-        strategy,
-        default,
-    ] = *columns
+    let ["F", number, name, kind, flags, list, keys, merge_key, strategy, default] = *columns
     else {
         return Err("a field has ten columns");
     };
@@ -143,9 +117,7 @@ fn read_field(columns: &[&'static str]) -> Result<Field, &'static str> {
         "bool" => Kind::Bool,
         "str" => Kind::String,
         "bytes" => Kind::Bytes,
-        other => Kind::Message(read_reference(
-            other.strip_prefix('@').ok_or("unknown type")?,
-        )?),
+        other => Kind::Message(read_reference(other.strip_prefix('@').ok_or("unknown type")?)?),
     };
     let list_type = match (list, keys) {
         ("" | "granular", _) => None,
@@ -196,48 +168,23 @@ fn finish(drafts: Vec<Draft>) -> Box<[Message]> {
     }
     let fixed: Vec<Fixed> = drafts
         .into_iter()
-        .map(
-            |Draft {
-                 name,
-                 shape,
-                 atomic,
-                 mut fields,
-             }| {
-                fields.sort_by_key(|field| field.number);
-                Fixed {
-                    name,
-                    shape,
-                    atomic,
-                    fields: fields.leak(),
-                }
-            },
-        )
+        .map(|Draft { name, shape, atomic, mut fields }| {
+            fields.sort_by_key(|field| field.number);
+            Fixed { name, shape, atomic, fields: fields.leak() }
+        })
         .collect();
     let own: Vec<&'static [Field]> = fixed.iter().map(|message| message.fields).collect();
     fixed
         .into_iter()
-        .map(
-            |Fixed {
-                 name,
-                 shape,
-                 atomic,
-                 fields,
-             }| {
-                let mut json = Vec::new();
-                flatten(fields, &own, &mut json);
-                // A field of the message itself hides one of an embedded message, as in Go; the sort
-                // is stable and outer fields come first.
-                json.sort_by_key(|field| field.name);
-                json.dedup_by_key(|field| field.name);
-                Message {
-                    name,
-                    shape,
-                    atomic,
-                    fields,
-                    json: json.into(),
-                }
-            },
-        )
+        .map(|Fixed { name, shape, atomic, fields }| {
+            let mut json = Vec::new();
+            flatten(fields, &own, &mut json);
+            // A field of the message itself hides one of an embedded message, as in Go; the sort
+            // is stable and outer fields come first.
+            json.sort_by_key(|field| field.name);
+            json.dedup_by_key(|field| field.name);
+            Message { name, shape, atomic, fields, json: json.into() }
+        })
         .collect()
 }
 
@@ -260,9 +207,7 @@ mod tests {
 
     fn read(text: &str) -> Result<TypeTable, TableError> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder
-            .write_all(text.as_bytes())
-            .expect("writes to memory");
+        encoder.write_all(text.as_bytes()).expect("writes to memory");
         table(&encoder.finish().expect("writes to memory"))
     }
 
@@ -274,10 +219,7 @@ mod tests {
             ("F\t1\ta\tstr\t\t\t\t\t\t\n", "before any message"),
             ("M\ta\tobject\t\nF\t1\ta\tu8\t\t\t\t\t\t\n", "unknown type"),
             ("M\ta\tobject\t\nF\t1\ta\tstr\t\t\t\n", "ten columns"),
-            (
-                "M\ta\tobject\t\nF\t1\ta\t@9\t\t\t\t\t\t\n",
-                "reference to no message",
-            ),
+            ("M\ta\tobject\t\nF\t1\ta\t@9\t\t\t\t\t\t\n", "reference to no message"),
             ("M\ta\tobject\t\nK\t\tv1\tA\t7\n", "reference to no message"),
             ("M\tb\tobject\t\nM\ta\tobject\t\n", "not sorted"),
         ] {
@@ -297,11 +239,7 @@ mod tests {
              F\t2\tother\tstr\t\t\t\t\t\t\n",
         )
         .expect("a table");
-        let names: Vec<_> = table.messages[0]
-            .json
-            .iter()
-            .map(|f| (f.name, f.kind))
-            .collect();
+        let names: Vec<_> = table.messages[0].json.iter().map(|f| (f.name, f.kind)).collect();
         assert_eq!(names, [("name", Kind::Bool), ("other", Kind::String)]);
     }
 }

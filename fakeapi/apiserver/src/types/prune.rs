@@ -14,11 +14,7 @@ pub const MAX_REPORTED_FIELDS: usize = 100;
 /// The paths are those of a real server's strict decoding: `spec.containers[0].foo`.
 pub fn unknown_fields(value: &Value, root: TypeRef) -> Vec<String> {
     let mut found = Vec::new();
-    Search {
-        path: String::new(),
-        found: &mut found,
-    }
-    .object(value, root, 0);
+    Search { path: String::new(), found: &mut found }.object(value, root, 0);
     found
 }
 
@@ -139,14 +135,10 @@ fn remove(value: &mut Value, of: TypeRef, depth: usize) {
         match (Nested::of(field, value), value) {
             (Nested::One(of), value) => remove(value, of, depth + 1),
             (Nested::List(of), Value::Array(items)) => {
-                items
-                    .iter_mut()
-                    .for_each(|item| remove(item, of, depth + 1));
+                items.iter_mut().for_each(|item| remove(item, of, depth + 1));
             }
             (Nested::Map(of), Value::Object(entries)) => {
-                entries
-                    .values_mut()
-                    .for_each(|entry| remove(entry, of, depth + 1));
+                entries.values_mut().for_each(|entry| remove(entry, of, depth + 1));
             }
             _ => {}
         }
@@ -220,9 +212,8 @@ mod tests {
     #[test]
     fn the_report_is_bounded() {
         let root = table().root("", "v1", "Pod").expect("Pod");
-        let many: serde_json::Map<_, _> = (0..1000)
-            .map(|number| (format!("x{number}"), json!(1)))
-            .collect();
+        let many: serde_json::Map<_, _> =
+            (0..1000).map(|number| (format!("x{number}"), json!(1))).collect();
         let mut pod = Value::Object(many);
         assert_eq!(prune(&mut pod, root).len(), MAX_REPORTED_FIELDS);
         assert_eq!(pod, json!({}), "all are removed, reported or not");

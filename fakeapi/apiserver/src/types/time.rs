@@ -40,9 +40,7 @@ impl Instant {
 
     /// From seconds and nanoseconds since 1970; Go's zero time is `None`.
     pub(crate) fn from_unix(seconds: i64, nanos: i32) -> Result<Option<Self>, NotATime> {
-        Timestamp::new(seconds, nanos)
-            .map(Self::not_zero)
-            .map_err(|_| NotATime)
+        Timestamp::new(seconds, nanos).map(Self::not_zero).map_err(|_| NotATime)
     }
 
     fn not_zero(time: Timestamp) -> Option<Self> {
@@ -52,11 +50,7 @@ impl Instant {
     /// Whole seconds since 1970, rounded down.
     pub(crate) fn seconds(self) -> i64 {
         let seconds = self.0.as_second();
-        if self.0.subsec_nanosecond() < 0 {
-            seconds - 1
-        } else {
-            seconds
-        }
+        if self.0.subsec_nanosecond() < 0 { seconds - 1 } else { seconds }
     }
 
     /// What is left in the second, in nanoseconds, to the microsecond.
@@ -105,32 +99,17 @@ mod tests {
     #[test]
     fn reads_and_writes_like_go() {
         for (text, seconds, micro) in [
-            (
-                "2008-01-01T01:01:01Z",
-                "2008-01-01T01:01:01Z",
-                "2008-01-01T01:01:01.000000Z",
-            ),
+            ("2008-01-01T01:01:01Z", "2008-01-01T01:01:01Z", "2008-01-01T01:01:01.000000Z"),
             (
                 "2008-01-01T01:01:01.123456789Z",
                 "2008-01-01T01:01:01Z",
                 "2008-01-01T01:01:01.123456Z",
             ),
-            (
-                "2008-01-01T01:01:01+02:00",
-                "2007-12-31T23:01:01Z",
-                "2007-12-31T23:01:01.000000Z",
-            ),
-            (
-                "1969-12-31T23:59:59.5Z",
-                "1969-12-31T23:59:59Z",
-                "1969-12-31T23:59:59.500000Z",
-            ),
+            ("2008-01-01T01:01:01+02:00", "2007-12-31T23:01:01Z", "2007-12-31T23:01:01.000000Z"),
+            ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59Z", "1969-12-31T23:59:59.500000Z"),
         ] {
             let time = Instant::parse(text).expect(text).expect("not zero");
-            assert_eq!(
-                (time.to_text().as_str(), time.to_micro_text().as_str()),
-                (seconds, micro)
-            );
+            assert_eq!((time.to_text().as_str(), time.to_micro_text().as_str()), (seconds, micro));
         }
         assert_eq!(Instant::parse("0001-01-01T00:00:00Z"), Ok(None));
     }

@@ -21,9 +21,7 @@ fn agrees_with_the_real_implementation() {
         let agrees = match (&decoded, case.get("error")) {
             (Err(_), Some(_)) => true,
             (Ok(decoded), None) => {
-                let strict = to_json(document.as_bytes())
-                    .err()
-                    .map(|error| error.to_string());
+                let strict = to_json(document.as_bytes()).err().map(|error| error.to_string());
                 // The lines of what `<<` brings in are not kept.
                 let same = if document.contains("<<") {
                     strict.is_some() == case["strict"].is_string()
@@ -39,12 +37,7 @@ fn agrees_with_the_real_implementation() {
         }
     }
     assert!(CASES.lines().count() > 300);
-    assert!(
-        wrong.is_empty(),
-        "{} differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// Numbers beyond 64 bits may be written in two ways, and the last digit of a fraction depends
@@ -67,9 +60,7 @@ fn written(value: &Value) -> String {
 fn bounds() {
     let nest = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
     assert!(decode(nest(100).as_bytes()).is_ok());
-    let refusal = decode(nest(MAX_DEPTH + 2).as_bytes())
-        .expect_err("deep")
-        .to_string();
+    let refusal = decode(nest(MAX_DEPTH + 2).as_bytes()).expect_err("deep").to_string();
     assert_eq!(refusal, "yaml: exceeded max depth of 128");
     let laughs: String = (1..40).fold("a0: &a0 x\n".to_owned(), |text, n| {
         let before = format!("*a{0}, *a{0}", n - 1);

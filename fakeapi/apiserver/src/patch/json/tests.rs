@@ -10,11 +10,7 @@ use crate::patch::merge::tests::documents;
 fn applies() {
     for (doc, patch, expected) in [
         (json!({}), json!([]), json!({})),
-        (
-            json!({}),
-            json!([{"op": "add", "path": "/a", "value": 1}]),
-            json!({"a": 1}),
-        ),
+        (json!({}), json!([{"op": "add", "path": "/a", "value": 1}]), json!({"a": 1})),
         (
             json!({"a": [1]}),
             json!([{"op": "add", "path": "/a/-", "value": 2}]),
@@ -30,52 +26,32 @@ fn applies() {
             json!([{"op": "add", "path": "/a/-1", "value": 2}]),
             json!({"a": [1, 2]}),
         ),
-        (
-            json!({"a": [1, 2]}),
-            json!([{"op": "remove", "path": "/a/-1"}]),
-            json!({"a": [1]}),
-        ),
+        (json!({"a": [1, 2]}), json!([{"op": "remove", "path": "/a/-1"}]), json!({"a": [1]})),
         (
             json!({"a/b": {"c~": 1}}),
             json!([{"op": "remove", "path": "/a~1b/c~0"}]),
             json!({"a/b": {}}),
         ),
-        (
-            json!({}),
-            json!([{"op": "replace", "path": "/new", "value": 1}]),
-            json!({"new": 1}),
-        ),
+        (json!({}), json!([{"op": "replace", "path": "/new", "value": 1}]), json!({"new": 1})),
         (
             json!({"a": 1}),
             json!([{"op": "replace", "path": "", "value": {"b": 2}}]),
             json!({"b": 2}),
         ),
-        (
-            json!({"a": 1}),
-            json!([{"op": "move", "from": "/a", "path": "/b"}]),
-            json!({"b": 1}),
-        ),
+        (json!({"a": 1}), json!([{"op": "move", "from": "/a", "path": "/b"}]), json!({"b": 1})),
         (
             json!({"a": [1]}),
             json!([{"op": "copy", "from": "/a", "path": "/b"}]),
             json!({"a": [1], "b": [1]}),
         ),
-        (
-            json!({}),
-            json!([{"op": "test", "path": "/a", "value": null}]),
-            json!({}),
-        ),
+        (json!({}), json!([{"op": "test", "path": "/a", "value": null}]), json!({})),
         (json!({}), json!([{"op": "test", "path": "/a"}]), json!({})),
         (
             json!({"a": {"b": [1]}}),
             json!([{"op": "test", "path": "/a", "value": {"b": [1]}}]),
             json!({"a": {"b": [1]}}),
         ),
-        (
-            json!({"": 1}),
-            json!([{"op": "test", "path": "/", "value": 1}]),
-            json!({"": 1}),
-        ),
+        (json!({"": 1}), json!([{"op": "test", "path": "/", "value": 1}]), json!({"": 1})),
     ] {
         let mut patched = doc.clone();
         json_patch(&mut patched, patch.to_string().as_bytes())
@@ -154,10 +130,7 @@ fn refuses_with_the_servers_text_and_changes_nothing() {
         ),
         (json!({"op": "grow", "path": "/z"}), "Unexpected kind: grow"),
         (json!({"path": "/z"}), "Unexpected kind: unknown"),
-        (
-            json!({"op": "add", "value": 1}),
-            "add operation failed to decode path: missing value",
-        ),
+        (json!({"op": "add", "value": 1}), "add operation failed to decode path: missing value"),
     ] {
         let patch = json!([{"op": "add", "path": "/done", "value": 1}, operation]);
         let mut patched = doc.clone();
@@ -193,10 +166,7 @@ fn bounds() {
     let add = r#"{"op":"add","path":"/a","value":1}"#;
     let patch = |n| format!("[{}]", vec![add; n].join(","));
     let mut doc = json!({});
-    assert_eq!(
-        json_patch(&mut doc, patch(MAX_OPERATIONS).as_bytes()),
-        Ok(())
-    );
+    assert_eq!(json_patch(&mut doc, patch(MAX_OPERATIONS).as_bytes()), Ok(()));
     let refusal = json_patch(&mut doc, patch(MAX_OPERATIONS + 1).as_bytes()).expect_err("over");
     assert_eq!(refusal.code(), 413);
     let text = "The allowed maximum operations in a JSON patch is 10000, got 10001";
@@ -206,12 +176,7 @@ fn bounds() {
     let patch = format!("[{}]", vec![double; 100].join(","));
     let mut doc = json!({"a": ["x"]});
     let refusal = json_patch(&mut doc, patch.as_bytes()).expect_err("grows without end");
-    assert!(
-        refusal
-            .to_string()
-            .starts_with("Unable to complete the copy"),
-        "{refusal}"
-    );
+    assert!(refusal.to_string().starts_with("Unable to complete the copy"), "{refusal}");
 }
 
 proptest! {
@@ -275,10 +240,5 @@ fn agrees_with_the_real_implementation() {
         }
     }
     assert!(CASES.lines().count() > 500);
-    assert!(
-        wrong.is_empty(),
-        "{} differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -20,12 +20,9 @@ pub(super) fn settled(value: Value, drop_marked: bool) -> Option<Value> {
     match value {
         Value::Object(members) if drop_marked && members.contains_key(MARKER) => None,
         Value::Object(members) => Some(Value::Object(settled_members(members, drop_marked))),
-        Value::Array(items) => Some(
-            items
-                .into_iter()
-                .filter_map(|item| settled(item, drop_marked))
-                .collect(),
-        ),
+        Value::Array(items) => {
+            Some(items.into_iter().filter_map(|item| settled(item, drop_marked)).collect())
+        }
         scalar => Some(scalar),
     }
 }
@@ -40,10 +37,7 @@ pub(super) fn settled_members(members: Members, drop_marked: bool) -> Members {
 }
 
 fn is_directive(key: &str) -> bool {
-    let listed = |prefix| {
-        key.strip_prefix(prefix)
-            .is_some_and(|rest: &str| rest.starts_with('/'))
-    };
+    let listed = |prefix| key.strip_prefix(prefix).is_some_and(|rest: &str| rest.starts_with('/'));
     key == MARKER || key == RETAIN_KEYS || listed(DELETE_LIST) || listed(SET_ORDER)
 }
 
@@ -129,12 +123,7 @@ impl fmt::Display for Shown<'_> {
             Value::Object(members) => {
                 f.write_str("map[")?;
                 for (index, (key, value)) in members.iter().enumerate() {
-                    write!(
-                        f,
-                        "{}{key}:{}",
-                        if index > 0 { " " } else { "" },
-                        Shown(value)
-                    )?;
+                    write!(f, "{}{key}:{}", if index > 0 { " " } else { "" }, Shown(value))?;
                 }
                 f.write_str("]")
             }

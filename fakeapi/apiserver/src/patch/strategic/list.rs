@@ -18,10 +18,7 @@ impl<S: MergeSchema + ?Sized> Merge<'_, S> {
         rule: &FieldRule<'_, S::Type>,
     ) -> Result<Vec<Value>, PatchError> {
         if !rule.strategy.merges() {
-            return Ok(patch
-                .into_iter()
-                .filter_map(|item| settled(item, false))
-                .collect());
+            return Ok(patch.into_iter().filter_map(|item| settled(item, false)).collect());
         }
         match element(&original, &patch)? {
             None => Ok(original),
@@ -48,9 +45,7 @@ impl<S: MergeSchema + ?Sized> Merge<'_, S> {
         let mut added = std::collections::HashMap::new();
         for item in patch {
             let identity = identity(&item, merge_key)?;
-            let place = server
-                .get(&identity)
-                .or_else(|| added.get(&identity).copied());
+            let place = server.get(&identity).or_else(|| added.get(&identity).copied());
             match (place, item) {
                 (Some(place), Value::Object(change)) => {
                     let Value::Object(old) = merged[place].take() else {
@@ -96,10 +91,7 @@ fn obey_markers(
         }
     }
     if replace {
-        let replaced = plain
-            .into_iter()
-            .filter_map(|item| settled(item, false))
-            .collect();
+        let replaced = plain.into_iter().filter_map(|item| settled(item, false)).collect();
         return Ok((replaced, Vec::new()));
     }
     if !gone.is_empty() {
@@ -138,9 +130,7 @@ fn element<'a>(original: &'a [Value], patch: &'a [Value]) -> Result<Option<&'a V
         return Ok(None);
     };
     if first.is_array() {
-        return Err(PatchError::Unfit(
-            "lists of lists are not supported".to_owned(),
-        ));
+        return Err(PatchError::Unfit("lists of lists are not supported".to_owned()));
     }
     if all.any(|item| kind(item) != kind(first)) {
         let lists = Value::from(vec![Value::from(original), Value::from(patch)]);

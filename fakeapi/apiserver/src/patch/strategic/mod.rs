@@ -67,8 +67,7 @@ struct Merge<'s, S: ?Sized> {
 
 impl<S: MergeSchema + ?Sized> Merge<'_, S> {
     fn rule(&self, of: Option<S::Type>, field: &str) -> FieldRule<'_, S::Type> {
-        of.and_then(|of| self.schema.field(of, field))
-            .unwrap_or_default()
+        of.and_then(|of| self.schema.field(of, field)).unwrap_or_default()
     }
 
     /// Merges one object into another of type `of` (`None`: unknown to the schema).
@@ -90,9 +89,7 @@ impl<S: MergeSchema + ?Sized> Merge<'_, S> {
         for (key, change) in patch {
             match key.strip_prefix(DELETE_LIST) {
                 Some(list) => {
-                    let list = list
-                        .strip_prefix('/')
-                        .ok_or_else(directive::bad_delete_list)?;
+                    let list = list.strip_prefix('/').ok_or_else(directive::bad_delete_list)?;
                     delete_from_list(&mut original, list, change)?;
                 }
                 None => self.member(&mut original, key, change, of)?,
@@ -134,11 +131,8 @@ impl<S: MergeSchema + ?Sized> Merge<'_, S> {
         patch: &mut Members,
         of: Option<S::Type>,
     ) -> Result<(), PatchError> {
-        let keys: Vec<String> = patch
-            .keys()
-            .filter(|key| key.starts_with(SET_ORDER))
-            .cloned()
-            .collect();
+        let keys: Vec<String> =
+            patch.keys().filter(|key| key.starts_with(SET_ORDER)).cloned().collect();
         for key in keys {
             let wanted = directive::list(patch.remove(&key).unwrap_or_default())?;
             let field = key[SET_ORDER.len()..].strip_prefix('/');
@@ -189,10 +183,7 @@ fn retain_keys(original: &mut Members, patch: &mut Members) -> Result<(), PatchE
     let retained = retained.as_array().ok_or_else(directive::bad_retain_keys)?;
     let stays = |key: &str| retained.iter().any(|name| name.as_str() == Some(key));
     let free = |key: &str| key.starts_with(DELETE_LIST) || key.starts_with(SET_ORDER);
-    if patch
-        .iter()
-        .any(|(key, value)| !value.is_null() && !free(key) && !stays(key))
-    {
+    if patch.iter().any(|(key, value)| !value.is_null() && !free(key) && !stays(key)) {
         return Err(directive::bad_retain_keys());
     }
     original.retain(|key, _| stays(key));

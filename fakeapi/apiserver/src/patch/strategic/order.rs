@@ -19,9 +19,7 @@ pub(super) fn identity(item: &Value, merge_key: Option<&str>) -> Result<String, 
     match item {
         Value::Object(members) => {
             let value = members.get(merge_key);
-            value
-                .map(Value::to_string)
-                .ok_or_else(|| directive::no_merge_key(item, merge_key))
+            value.map(Value::to_string).ok_or_else(|| directive::no_merge_key(item, merge_key))
         }
         other => Err(directive::wrong_type("map[string]interface {}", other)),
     }

@@ -24,11 +24,7 @@ pub struct FieldRule<'a, T> {
 
 impl<T> Default for FieldRule<'_, T> {
     fn default() -> Self {
-        Self {
-            child: None,
-            strategy: Strategy::Unset,
-            merge_key: None,
-        }
+        Self { child: None, strategy: Strategy::Unset, merge_key: None }
     }
 }
 

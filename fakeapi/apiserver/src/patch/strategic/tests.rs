@@ -64,11 +64,7 @@ impl MergeSchema for Kinds {
             (Kind::DeploymentSpec, "strategy") => (Some(Kind::Plain), RetainKeys, None),
             _ => return None,
         };
-        Some(FieldRule {
-            child,
-            strategy,
-            merge_key,
-        })
+        Some(FieldRule { child, strategy, merge_key })
     }
 }
 
@@ -76,10 +72,7 @@ fn apply(kind: Kind, original: &Value, patch: &Value) -> Result<Value, PatchErro
     let mut doc = original.clone();
     let outcome = strategic(&mut doc, patch, &Kinds, kind);
     if outcome.is_err() {
-        assert_eq!(
-            &doc, original,
-            "a refused patch must change nothing: {patch}"
-        );
+        assert_eq!(&doc, original, "a refused patch must change nothing: {patch}");
     }
     outcome.map(|()| doc)
 }
@@ -105,12 +98,7 @@ fn agrees_with_the_real_implementation() {
         }
     }
     assert!(CASES.lines().count() > 300);
-    assert!(
-        wrong.is_empty(),
-        "{} differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
@@ -133,11 +121,7 @@ fn refusals_have_the_servers_codes() {
         (json!({"$patch": "other"}), 500),
     ] {
         let doc = json!({"metadata": {"finalizers": []}});
-        assert_eq!(
-            apply(Kind::Pod, &doc, &patch).expect_err("refused").code(),
-            code,
-            "{patch}"
-        );
+        assert_eq!(apply(Kind::Pod, &doc, &patch).expect_err("refused").code(), code, "{patch}");
     }
 }
 
@@ -147,11 +131,7 @@ fn a_replace_strategy_replaces_objects() {
     impl MergeSchema for Raw {
         type Type = ();
         fn field(&self, (): (), _: &str) -> Option<FieldRule<'_, ()>> {
-            Some(FieldRule {
-                child: Some(()),
-                strategy: Merging::Replace,
-                merge_key: None,
-            })
+            Some(FieldRule { child: Some(()), strategy: Merging::Replace, merge_key: None })
         }
     }
     let mut doc = json!({"raw": {"a": 1, "b": 2}});
@@ -189,9 +169,7 @@ proptest! {
 
 #[test]
 fn a_large_list_merges_in_reasonable_time() {
-    let items: Vec<Value> = (0..20_000)
-        .map(|n| json!({"name": n.to_string()}))
-        .collect();
+    let items: Vec<Value> = (0..20_000).map(|n| json!({"name": n.to_string()})).collect();
     let doc = json!({"spec": {"containers": items}});
     let patch = json!({"spec": {"containers": items.iter().rev().collect::<Vec<_>>()}});
     let started = std::time::Instant::now();

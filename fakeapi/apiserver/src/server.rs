@@ -1,0 +1,228 @@
+//! A request's way through the server: who may, what is it about, who answers.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::BodyExt;
+use tokio::time::{Duration, timeout};
+use tracing::warn;
+
+use crate::auth::User;
+use crate::body::Body;
+use crate::catalog::{Catalog, CatalogError, Resource};
+use crate::codec::MAX_BODY;
+use crate::discovery::{self, Discovery};
+use crate::negotiate::Form;
+use crate::request::{Query, RequestInfo, ResourceRequest, Verb};
+use crate::status::Status;
+use crate::storage::Storage;
+use crate::types::TypeTable;
+use crate::{generated, rbac, render, verbs};
+
+/// How long a request's body may take to arrive.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What all servers of one release share: its kinds, its documents, its rules.
+#[derive(Debug)]
+pub struct ApiServer {
+    catalog: Catalog,
+    discovery: Discovery,
+}
+
+/// One server among those that share an [`ApiServer`], as one request meets it.
+#[derive(Clone)]
+pub struct Call {
+    /// Its objects.
+    pub storage: Arc<dyn Storage>,
+    /// Who asks; `None` when credentials were shown that are not valid.
+    pub user: Option<User>,
+    /// Where the server is reached, `ip:port`.
+    pub address: Arc<str>,
+    /// The version it says it is, `v1.36.3`.
+    pub version: Arc<str>,
+    /// Resolves when the server stops: watches end then.
+    pub closing: Closing,
+}
+
+/// Tells watches that the server stops.
+pub type Closing = Arc<dyn Fn() -> futures::future::BoxFuture<'static, ()> + Send + Sync>;
+
+/// A request, read.
+pub(crate) struct Asked<'a> {
+    pub(crate) server: &'a ApiServer,
+    pub(crate) call: &'a Call,
+    pub(crate) user: &'a User,
+    pub(crate) request: ResourceRequest,
+    pub(crate) resource: &'a Arc<Resource>,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) form: Form,
+}
+
+impl ApiServer {
+    /// The release whose documents the crate carries.
+    ///
+    /// # Errors
+    /// When the generated documents cannot be read.
+    pub fn new() -> Result<Self, CatalogError> {
+        Ok(Self {
+            catalog: Catalog::from_discovery(generated::discovery())?,
+            discovery: Discovery::new(generated::discovery())?,
+        })
+    }
+
+    /// The kinds that are served.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The types of the release's kinds.
+    pub fn types(&self) -> &'static TypeTable {
+        crate::types::table()
+    }
+
+    /// Answers a request.
+    ///
+    /// Dropping the future before a write was begun leaves nothing done; a write that was begun
+    /// is complete before the future can be dropped, because storing does not wait.
+    pub async fn handle<B>(&self, call: &Call, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: std::fmt::Display,
+    {
+        let (parts, body) = request.into_parts();
+        let query = Query::parse(parts.uri.query());
+        let form = Form::choose(&parts.headers, &query);
+        let plain = form.as_ref().copied().unwrap_or(Form::JSON).whole();
+        let answer = async {
+            let info = RequestInfo::parse(&parts.method, parts.uri.path(), &query);
+            let user = self.admit(call, &info, &parts.method)?;
+            match info {
+                RequestInfo::Path(path) => {
+                    let form = form.unwrap_or(Form::JSON);
+                    Ok(self.document(call, &parts.method, (&path, &query), &parts.headers, form))
+                }
+                RequestInfo::Resource(request) => {
+                    let resource = self.find(&request)?;
+                    let body = collect(body, &parts.headers).await?;
+                    let (headers, form) = (parts.headers, form?);
+                    let server = self;
+                    let asked =
+                        Asked { server, call, user, request, resource, query, headers, body, form };
+                    verbs::answer(&asked).await
+                }
+            }
+        };
+        let answer: Result<Response<Body>, Status> = answer.await;
+        let mut response = answer.unwrap_or_else(|status| render::status(plain, &status));
+        finish(&mut response);
+        response
+    }
+
+    /// Who asks, when they may.
+    fn admit<'a>(
+        &self,
+        call: &'a Call,
+        info: &RequestInfo,
+        method: &Method,
+    ) -> Result<&'a User, Status> {
+        let user = call.user.as_ref().ok_or_else(Status::unauthorized)?;
+        let allowed =
+            rbac::allows(&*call.storage, user, info, method.as_str()).map_err(Status::internal)?;
+        if allowed {
+            return Ok(user);
+        }
+        let why = rbac::refusal(user, info, method.as_str());
+        Err(match info {
+            RequestInfo::Path(_) => Status::forbidden("", "", "", &why),
+            RequestInfo::Resource(r) => Status::forbidden(&r.group, &r.resource, &r.name, &why),
+        })
+    }
+
+    fn document(
+        &self,
+        call: &Call,
+        method: &Method,
+        (path, query): (&str, &Query),
+        headers: &HeaderMap,
+        form: Form,
+    ) -> Response<Body> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return discovery::not_found();
+        }
+        self.discovery
+            .answer(path, query, headers, form, &call.address, &call.version)
+            .unwrap_or_else(discovery::not_found)
+    }
+
+    fn find(&self, request: &ResourceRequest) -> Result<&Arc<Resource>, Status> {
+        let resource = self
+            .catalog
+            .resource(&request.group, &request.version, &request.resource)
+            .ok_or_else(Status::unknown_resource)?;
+        let own_namespace = request.resource == "namespaces" && request.group.is_empty();
+        if !resource.namespaced && !request.namespace.is_empty() && !own_namespace {
+            return Err(Status::unknown_resource());
+        }
+        let needs_namespace = resource.namespaced && request.namespace.is_empty();
+        if needs_namespace && !matches!(request.verb, Verb::List | Verb::Watch) {
+            // A collection over all namespaces can only be read; an object always has one.
+            return Err(if request.name.is_empty() {
+                Status::method_not_allowed()
+            } else {
+                Status::unknown_resource()
+            });
+        }
+        Ok(resource)
+    }
+}
+
+/// Reads a body within its bounds of size and time.
+async fn collect<B>(body: B, headers: &HeaderMap) -> Result<Bytes, Status>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: std::fmt::Display,
+{
+    let too_large = || Status::too_large(format!("Request entity too large: limit is {MAX_BODY}"));
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    let read = async {
+        let mut all = BytesMut::new();
+        let mut body = std::pin::pin!(body);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                Status::bad_request(format!("the body could not be read: {error}"))
+            })?;
+            if let Ok(data) = frame.into_data() {
+                if all.len() + data.len() > MAX_BODY {
+                    return Err(too_large());
+                }
+                all.extend_from_slice(&data);
+            }
+        }
+        Ok(all.freeze())
+    };
+    match timeout(BODY_DEADLINE, read).await {
+        Ok(body) => body,
+        Err(_) => {
+            warn!(length = ?headers.get(http::header::CONTENT_LENGTH), "a body did not arrive");
+            Err(Status::timeout("the request's body did not arrive in time"))
+        }
+    }
+}
+
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+
+/// Adds the headers that every answer of a real server has.
+fn finish(response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert_with(|| HeaderValue::from_static("no-cache, private"));
+    let id = uuid::Uuid::new_v4().to_string();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(AUDIT_ID, id);
+    }
+}
