@@ -22,14 +22,16 @@ pub enum Record<'a> {
     Gone,
     /// A change of the cluster's base, or in a snapshot the whole of it.
     Base {
-        /// The last revision that the change made.
+        /// The last revision that the change made: higher than that of every record of the
+        /// cluster before it, because a snapshot at this revision stands for it.
         revision: u64,
         /// The change, in the caller's own form.
         body: &'a [u8],
     },
     /// One object was written, or removed.
     Object {
-        /// The revision of the change; in a snapshot, at most that of the snapshot.
+        /// The revision of the change, higher than those before it as for [`Record::Base`]; in
+        /// a snapshot, at most that of the snapshot.
         revision: u64,
         /// Which object.
         key: ObjectKey<'a>,

@@ -270,7 +270,17 @@ fn a_bad_snapshot_is_not_used_while_the_logs_before_it_are_there() {
     let (dir, fleet) = compacted();
     let snapshot = dir.path().join("05-0000000002.snap");
     let whole = fs::read(&snapshot).unwrap();
-    for bytes in [&whole[..whole.len() - 10], &whole[..60], &[][..]] {
+    let first = 44 + 8 + usize::from(whole[44]);
+    let mut flipped = whole.clone();
+    flipped[60] ^= 1;
+    for bytes in [
+        &whole[..whole.len() - 10],
+        &whole[..60],
+        &[][..],
+        &flipped,
+        // A record less than the end mark says.
+        &[&whole[..44], &whole[first..]].concat(),
+    ] {
         let copy = tempfile::tempdir().unwrap();
         copy_files(dir.path(), copy.path());
         fs::write(copy.path().join("05-0000000002.snap"), bytes).unwrap();
@@ -334,6 +344,31 @@ fn a_log_that_a_damaged_snapshot_stood_for_in_part_is_kept() {
         fs::read(dir.path().join("05-0000000002.log.damaged")).unwrap(),
         before
     );
+}
+
+#[test]
+fn a_torn_end_that_a_later_log_follows_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    let fleet = Fleet::of(Clusters::new());
+    fleet.register(&journal, ID).unwrap();
+    fleet.put(&journal, ID, "lost", Some("{}")).unwrap();
+    journal.inner.rotate(ID.shard()).unwrap();
+    fleet.put(&journal, ID, "kept", Some("{}")).unwrap();
+    drop(journal);
+    let log = dir.path().join("05-0000000001.log");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes.pop();
+    fs::write(&log, &bytes).unwrap();
+    let (_journal, replay) = open(dir.path());
+    let [damage] = &replay.report().damage[..] else {
+        panic!("one damage: {:?}", replay.report());
+    };
+    assert_eq!(damage.kind, DamageKind::Damaged);
+    assert_eq!(fs::read(damage.kept.as_ref().unwrap()).unwrap(), bytes);
+    let mut expected = fleet.state();
+    expected.get_mut(&ID).unwrap().objects.remove("lost");
+    assert_eq!(rebuild(&replay, true), expected);
 }
 
 #[test]

@@ -142,3 +142,14 @@ async fn what_was_synced_survives_the_loss_of_power() {
         }
     }
 }
+
+#[test]
+fn a_log_that_gave_way_to_a_new_one_is_on_disk() {
+    let (dir, disk, journal) = faulty(HOUR, Duration::ZERO);
+    let fleet = Fleet::default();
+    fleet.register(&journal, ClusterId(1)).unwrap();
+    journal.inner.rotate(1).unwrap();
+    let platter = tempfile::tempdir().unwrap();
+    disk.power_loss(dir.path(), platter.path());
+    assert_eq!(rebuild(&open(platter.path()).1, false), fleet.state());
+}
