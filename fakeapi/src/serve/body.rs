@@ -2,6 +2,7 @@
 //! request counted as in flight until the last byte is taken.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::activity::InFlight;
+use super::stall::Progress;
 
 /// Why a request's body could not be read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -74,16 +76,19 @@ impl Body for RequestBody {
     }
 }
 
-/// A response body that holds its request's place among those in flight.
+/// A response body that holds its request's place among those in flight and, on HTTP/2, tells
+/// whether it waits for its client.
 pub(super) struct ResponseBody<B> {
     body: Pin<Box<B>>,
+    progress: Option<Arc<Progress>>,
     _in_flight: InFlight,
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn new(body: B, in_flight: InFlight) -> Self {
+    pub(super) fn new(body: B, progress: Option<Arc<Progress>>, in_flight: InFlight) -> Self {
         Self {
             body: Box::pin(body),
+            progress,
             _in_flight: in_flight,
         }
     }
@@ -97,7 +102,15 @@ impl<B: Body> Body for ResponseBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.get_mut().body.as_mut().poll_frame(cx)
+        let this = self.get_mut();
+        let frame = this.body.as_mut().poll_frame(cx);
+        if let Some(progress) = &this.progress {
+            match &frame {
+                Poll::Ready(Some(Ok(_))) => progress.handed_out(),
+                Poll::Ready(_) | Poll::Pending => progress.waits(),
+            }
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

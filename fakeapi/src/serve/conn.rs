@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::UnixTime;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_rustls::TlsAcceptor;
@@ -29,6 +29,7 @@ use super::client_cert::judge;
 use super::drain::Draining;
 use super::limits::{H2_CONNECTION_WINDOW, H2_FRAME, H2_SEND_BUFFER, H2_STREAM_WINDOW, Limits};
 use super::socket::Socket;
+use super::stall::{NewStream, StreamExecutor};
 use super::stats::{Cut, HandshakeFailure, WorkerStats};
 use super::tls::ALPN_H2;
 use super::worker::Worker;
@@ -131,6 +132,7 @@ pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitt
         stats: Arc::clone(&worker.stats),
         tracker: worker.tracker.clone(),
         draining: worker.draining.clone(),
+        new_stream: h2.then(NewStream::default),
     };
     let served = if h2 {
         context.serve_h2(stream).await
@@ -168,14 +170,21 @@ struct Context<T: Tenant> {
     stats: Arc<WorkerStats>,
     tracker: TaskTracker,
     draining: CancellationToken,
+    /// On HTTP/2 only.
+    new_stream: Option<NewStream>,
 }
 
 impl<T: Tenant> Context<T> {
     async fn serve_h2(self, stream: TlsStream<Socket<T>>) -> hyper::Result<()> {
+        let executor = StreamExecutor {
+            new_stream: self.new_stream.clone().unwrap_or_default(),
+            stall_after: self.limits.write_stall,
+            stats: Arc::clone(&self.stats),
+        };
         let context = Arc::new(self);
         let limits = &context.limits;
         let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let connection = http2::Builder::new(executor)
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.h2_streams)
             .initial_stream_window_size(H2_STREAM_WINDOW)
@@ -214,14 +223,22 @@ impl<T: Tenant> Context<T> {
             let in_flight = self.activity.begin();
             let deadline = Instant::now() + self.limits.body;
             let mut request = request.map(|body| RequestBody::new(body, deadline));
-            let draining = Draining(self.draining.clone());
+            let progress = self.new_stream.as_ref().map(NewStream::begins);
+            let draining = self.draining();
             request.extensions_mut().insert(draining);
             let context = Arc::clone(&self);
             async move {
                 let response = context.answer(request).await;
-                Ok(response.map(|body| ResponseBody::new(body, in_flight)))
+                Ok(response.map(|body| ResponseBody::new(body, progress, in_flight)))
             }
         })
+    }
+
+    fn draining(&self) -> Draining {
+        Draining {
+            server: self.draining.clone(),
+            tenant: self.tenant.removed().clone(),
+        }
     }
 
     /// A read dies with its client. Anything else was asked to change something: it runs to its
@@ -248,40 +265,81 @@ impl<T: Tenant> Context<T> {
     /// Polls the connection to its end, or ends it when a deadline or the drain says so.
     async fn drive(&self, connection: impl Graceful) -> hyper::Result<()> {
         let mut connection = pin!(connection);
-        let Limits { header, idle, .. } = *self.limits;
-        let mut check = pin!(sleep_until(Instant::now() + header.min(idle)));
-        let mut leaving = false;
+        let draining = self.draining();
+        let first = self.limits.header.min(self.limits.idle);
+        let mut check = pin!(sleep_until(Instant::now() + first));
+        let mut leaving = None;
         loop {
             tokio::select! {
                 ended = connection.as_mut() => return ended,
-                () = self.draining.cancelled(), if !leaving => {
-                    leaving = true;
+                () = draining.begun(), if leaving.is_none() => {
+                    leaving = Some(Instant::now());
                     connection.as_mut().graceful_shutdown();
-                    check.as_mut().reset(Instant::now() + FAREWELL);
+                    check.as_mut().reset(Instant::now() + self.patience());
                 }
-                () = check.as_mut() => {
-                    if leaving && self.activity.quiet_for(FAREWELL) {
-                        return Ok(());
+                () = check.as_mut() => match self.check(leaving) {
+                    Next::Wait(until) => check.as_mut().reset(until),
+                    Next::Leave => {
+                        leaving = Some(Instant::now());
+                        connection.as_mut().graceful_shutdown();
+                        check.as_mut().reset(Instant::now() + FAREWELL);
                     }
-                    let next = match self.activity.overdue(header, idle) {
-                        Overdue::Header => {
-                            self.stats.cut(Cut::Header);
-                            return Ok(());
-                        }
-                        Overdue::Idle if !leaving => {
-                            self.stats.cut(Cut::Idle);
-                            leaving = true;
-                            connection.as_mut().graceful_shutdown();
-                            Instant::now() + FAREWELL
-                        }
-                        Overdue::No(next) if !leaving => next,
-                        Overdue::No(_) | Overdue::Idle => Instant::now() + FAREWELL,
-                    };
-                    check.as_mut().reset(next);
+                    Next::Cut => return Ok(()),
                 }
             }
         }
     }
+
+    /// How long it is until a connection that was told to go is looked at.
+    fn patience(&self) -> Duration {
+        if self.tenant.removed().is_cancelled() {
+            self.limits.removal
+        } else {
+            FAREWELL
+        }
+    }
+
+    /// Holds the connection against its deadlines; `leaving` is when its peer was told to go.
+    fn check(&self, leaving: Option<Instant>) -> Next {
+        let Limits {
+            header,
+            idle,
+            removal,
+            ..
+        } = *self.limits;
+        if let Some(since) = leaving {
+            let removed = self.tenant.removed().is_cancelled();
+            if removed && since.elapsed() >= removal {
+                self.stats.cut(Cut::Removed);
+                return Next::Cut;
+            }
+            if self.activity.quiet_for(FAREWELL) {
+                return Next::Cut;
+            }
+        }
+        match self.activity.overdue(header, idle) {
+            Overdue::Header => {
+                self.stats.cut(Cut::Header);
+                Next::Cut
+            }
+            Overdue::Idle if leaving.is_none() => {
+                self.stats.cut(Cut::Idle);
+                Next::Leave
+            }
+            Overdue::No(next) if leaving.is_none() => Next::Wait(next),
+            Overdue::No(_) | Overdue::Idle => Next::Wait(Instant::now() + self.patience()),
+        }
+    }
+}
+
+/// What is to be done with a connection.
+enum Next {
+    /// Nothing until then.
+    Wait(Instant),
+    /// Its peer is to be told that it ends.
+    Leave,
+    /// It is to be dropped.
+    Cut,
 }
 
 /// What HTTP/1.1 and HTTP/2 connections have in common.

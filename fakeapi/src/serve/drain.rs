@@ -3,26 +3,32 @@
 
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How often a drain says what it waits for.
 const STILL_WAITING: Duration = Duration::from_secs(5);
 
-/// In the extensions of every request: says when the server drains, upon which a response that
-/// would go on (a watch, a tunnel) is to end in good order.
+/// In the extensions of every request: says when the server drains or the cluster is taken away,
+/// upon which a response that would go on (a watch, a tunnel) is to end in good order.
 #[derive(Clone, Debug)]
-pub struct Draining(pub(super) CancellationToken);
+pub struct Draining {
+    pub(super) server: CancellationToken,
+    pub(super) tenant: CancellationToken,
+}
 
 impl Draining {
-    /// Whether the server drains.
+    /// Whether the end has begun.
     pub fn has_begun(&self) -> bool {
-        self.0.is_cancelled()
+        self.server.is_cancelled() || self.tenant.is_cancelled()
     }
 
-    /// Completes when the server drains.
-    pub fn begun(&self) -> WaitForCancellationFutureOwned {
-        self.0.clone().cancelled_owned()
+    /// Completes when the end begins.
+    pub async fn begun(&self) {
+        tokio::select! {
+            () = self.server.cancelled() => {}
+            () = self.tenant.cancelled() => {}
+        }
     }
 }
 

@@ -36,7 +36,8 @@ pub const HEADER_BYTES: usize = 64 * 1024;
 pub const BODY: Duration = Duration::from_mins(1);
 /// How long a connection may carry no request; kube-apiserver's value for both protocols.
 pub const IDLE: Duration = Duration::from_secs(90);
-/// How long the socket may refuse every byte while we have some to send.
+/// How long the peer may refuse every byte of a socket, or one part of an HTTP/2 stream's
+/// response, while we have some to send.
 pub const WRITE_STALL: Duration = Duration::from_mins(1);
 /// Requests at once on one HTTP/2 connection. kube-apiserver says 100, but Go clients hold one
 /// connection to a server per process and wait when it is full: a controller manager with more
@@ -56,6 +57,8 @@ pub const H2_PING: Duration = Duration::from_mins(1);
 pub const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long requests in flight may go on after shutdown began.
 pub const DRAIN: Duration = Duration::from_secs(30);
+/// How long the connections of a cluster that was taken away may still go on.
+pub const REMOVAL: Duration = Duration::from_secs(5);
 /// TLS configurations held by all workers together; one is about 1.3 KB and its certificate.
 pub const TLS_CONFIGS: NonZeroUsize = NonZeroUsize::new(16_384).expect("it is not zero");
 /// Connections on their way from the worker that accepted them to the one that owns them.
@@ -88,6 +91,8 @@ pub struct Limits {
     pub h2_ping_timeout: Duration,
     /// See [`DRAIN`].
     pub drain: Duration,
+    /// See [`REMOVAL`].
+    pub removal: Duration,
     /// See [`TLS_CONFIGS`].
     pub tls_configs: NonZeroUsize,
     /// See [`HAND_OVER_QUEUE`].
@@ -109,6 +114,7 @@ impl Default for Limits {
             h2_ping: H2_PING,
             h2_ping_timeout: H2_PING_TIMEOUT,
             drain: DRAIN,
+            removal: REMOVAL,
             tls_configs: TLS_CONFIGS,
             hand_over_queue: NonZeroUsize::new(HAND_OVER_QUEUE).expect("it is not zero"),
         }

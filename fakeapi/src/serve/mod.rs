@@ -21,6 +21,7 @@ pub mod limits;
 pub mod listener;
 mod server;
 mod socket;
+mod stall;
 pub mod stats;
 pub mod tls;
 pub mod worker;
@@ -35,6 +36,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
+use tokio_util::sync::CancellationToken;
 
 use crate::addr::{ClientAddr, ClusterAddr};
 
@@ -61,7 +63,7 @@ pub trait Directory: Send + Sync + 'static {
 /// What serves one address: a fake cluster.
 pub trait Tenant: Send + Sync + 'static {
     /// The body of its responses. A body that never ends (a watch) must end when [`Draining`],
-    /// found in the request's extensions, says so; one that does not is cut at the drain bound.
+    /// found in the request's extensions, says so; one that does not is cut.
     type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
 
     /// Which identity [`Tenant::certificate`] answers now. Two identities ever served at one
@@ -79,6 +81,10 @@ pub trait Tenant: Send + Sync + 'static {
 
     /// The count of this tenant's open connections, for [`Limits::connections_per_cluster`].
     fn connections(&self) -> &ConnectionCount;
+
+    /// Is cancelled when the tenant is taken away: its connections are then ended, in good order
+    /// for a moment and then by force. [`Draining`] tells the requests in flight.
+    fn removed(&self) -> &CancellationToken;
 
     /// Answers one request. Runs on the worker that owns the address.
     ///

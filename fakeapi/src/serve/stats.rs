@@ -62,7 +62,7 @@ outcomes! {
 }
 
 outcomes! {
-    /// Why we ended a connection that was served.
+    /// Why we ended a connection that was served, or one of its streams.
     Cut {
         /// It carried no request for too long.
         Idle => "idle",
@@ -70,6 +70,10 @@ outcomes! {
         Header => "header",
         /// The peer took none of our bytes for too long.
         WriteStall => "write_stall",
+        /// The peer took none of one HTTP/2 stream's bytes for too long. Only the stream ended.
+        StreamStall => "stream_stall",
+        /// Its cluster was taken away and it did not end by itself.
+        Removed => "removed",
     }
 }
 

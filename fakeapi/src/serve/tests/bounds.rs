@@ -238,6 +238,33 @@ async fn a_client_that_never_reads_slows_nobody_and_is_cut() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_never_read_is_reset_and_the_others_go_on() {
+    let limits = Limits {
+        write_stall: SHORT,
+        ..fast()
+    };
+    let site = Site::start(limits);
+    let (at, tenant) = site.tenant("a", "127.0.0.1");
+    let mut client = Dial::new(at, &tenant.authority, "h2").http().await;
+    // Its window fills and is not granted anew, because the body is not read.
+    let flood = client.get("/flood").await.unwrap();
+    let watch = client.get("/watch").await.unwrap();
+    client.text("/who").await.unwrap();
+    eventually("it is reset", || {
+        site.server.stats().cut(Cut::StreamStall) == 1
+    })
+    .await;
+    flood.into_body().collect().await.expect_err("it was reset");
+    client.text("/who").await.unwrap();
+    tokio::time::sleep(SHORT * 2).await;
+    let first = watch.into_body().frame().await.unwrap().unwrap();
+    assert_eq!(first.into_data().unwrap(), "first\n");
+    let stats = site.server.stats();
+    let cut = (stats.cut(Cut::StreamStall), stats.cut(Cut::WriteStall));
+    assert_eq!(cut, (1, 0));
+}
+
+#[tokio::test]
 async fn a_client_that_reads_slowly_is_not_cut() {
     let limits = Limits {
         write_stall: SHORT,

@@ -8,6 +8,16 @@ use http::Method;
 use super::client::{Client, Dial, empty, read, request};
 use super::*;
 use crate::serve::drain::DrainReport;
+use crate::serve::stats::Cut;
+
+/// The last worker closes its listener a moment after the first.
+async fn nobody_listens(at: ClusterAddr) {
+    let began = Instant::now();
+    while tokio::net::TcpStream::connect(at.0).await.is_ok() {
+        assert!(began.elapsed() < Duration::from_secs(2), "somebody listens");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
 
 async fn first_chunk(client: &mut Client, path: &str) -> hyper::body::Incoming {
     let mut body = client.get(path).await.unwrap().into_body();
@@ -36,9 +46,7 @@ async fn a_drain_lets_requests_finish_and_ends_watches() {
             .expect("the watch ends in order")
             .to_bytes();
         assert_eq!(rest, "last\n");
-        tokio::net::TcpStream::connect(at.0)
-            .await
-            .expect_err("nobody listens");
+        nobody_listens(at).await;
         assert!(!drained.is_finished(), "a request is in flight");
         tenant.gate.notify_one();
         let (status, body) = waiting.await.unwrap().expect("it finishes");
@@ -200,4 +208,33 @@ async fn a_response_during_a_drain_says_that_the_connection_ends() {
     assert_eq!(response.headers()["connection"], "close");
     read(response).await.unwrap();
     drained.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_connections_of_a_removed_tenant_end_and_no_others() {
+    for alpn in ["http/1.1", "h2"] {
+        let limits = Limits {
+            removal: Duration::from_millis(300),
+            ..fast()
+        };
+        let site = Site::start(limits);
+        let (a, tenant_a) = site.tenant("a", "127.0.0.1");
+        let (b, tenant_b) = site.tenant("b", "127.0.0.2");
+        let dial = || Dial::new(a, &tenant_a.authority, alpn).http();
+        let (mut idle, mut watching, mut stubborn) = (dial().await, dial().await, dial().await);
+        let mut other = Dial::new(b, &tenant_b.authority, alpn).http().await;
+        idle.text("/who").await.unwrap();
+        other.text("/who").await.unwrap();
+        let watch = first_chunk(&mut watching, "/watch").await;
+        let forever = first_chunk(&mut stubborn, "/forever").await;
+
+        site.directory.0.lock().remove(&a);
+        tenant_a.removed.cancel();
+        assert_eq!(watch.collect().await.unwrap().to_bytes(), "last\n");
+        forever.collect().await.expect_err("it was cut");
+        eventually("all are gone", || tenant_a.connections.open() == 0).await;
+        assert_eq!(site.server.stats().cut(Cut::Removed), 1);
+        idle.text("/who").await.unwrap_err();
+        other.text("/who").await.unwrap();
+    }
 }

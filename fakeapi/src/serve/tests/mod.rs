@@ -27,6 +27,7 @@ use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::listener::{Listen, OnListener};
 use super::{
@@ -46,6 +47,7 @@ struct TestTenant {
     generation: AtomicU64,
     signed: AtomicUsize,
     connections: ConnectionCount,
+    removed: CancellationToken,
     /// `/gate` and `POST /gate` wait for it.
     gate: Notify,
     at_gate: AtomicUsize,
@@ -61,6 +63,7 @@ impl TestTenant {
             generation: AtomicU64::new(1),
             signed: AtomicUsize::new(0),
             connections: ConnectionCount::default(),
+            removed: CancellationToken::new(),
             gate: Notify::new(),
             at_gate: AtomicUsize::new(0),
             passed_gate: AtomicUsize::new(0),
@@ -187,6 +190,10 @@ impl Tenant for TestTenant {
 
     fn connections(&self) -> &ConnectionCount {
         &self.connections
+    }
+
+    fn removed(&self) -> &CancellationToken {
+        &self.removed
     }
 
     async fn serve(
