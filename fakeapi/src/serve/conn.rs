@@ -28,6 +28,7 @@ use super::body::{RequestBody, ResponseBody};
 use super::client_cert::judge;
 use super::drain::Draining;
 use super::limits::{H2_CONNECTION_WINDOW, H2_FRAME, H2_SEND_BUFFER, H2_STREAM_WINDOW, Limits};
+use super::plaintext;
 use super::socket::Socket;
 use super::stall::{NewStream, StreamExecutor};
 use super::stats::{Cut, HandshakeFailure, WorkerStats};
@@ -57,6 +58,8 @@ enum HandshakeError {
     Deadline,
     #[error("the server is draining")]
     Draining,
+    #[error("the peer spoke HTTP without TLS")]
+    Plaintext,
     #[error("no serving certificate")]
     Certificate(#[source] BoxError),
     #[error("the peer broke off")]
@@ -70,6 +73,7 @@ impl HandshakeError {
         match self {
             Self::Deadline => HandshakeFailure::Deadline,
             Self::Draining => HandshakeFailure::Draining,
+            Self::Plaintext => HandshakeFailure::Plaintext,
             Self::Certificate(_) => HandshakeFailure::Certificate,
             Self::Gone(_) => HandshakeFailure::Gone,
             Self::Protocol(_) => HandshakeFailure::Protocol,
@@ -150,12 +154,19 @@ async fn handshake<D: Directory>(
     at: ClusterAddr,
     socket: Socket<D::Tenant>,
 ) -> Result<TlsStream<Socket<D::Tenant>>, HandshakeError> {
-    let config = worker
-        .configs
-        .get(at, &**tenant)
-        .map_err(HandshakeError::Certificate)?;
+    let handshake = async {
+        if plaintext::is_http(&socket).await? {
+            plaintext::refuse(socket).await?;
+            return Err(HandshakeError::Plaintext);
+        }
+        let config = worker
+            .configs
+            .get(at, &**tenant)
+            .map_err(HandshakeError::Certificate)?;
+        Ok(TlsAcceptor::from(config).accept(socket).await?)
+    };
     tokio::select! {
-        stream = TlsAcceptor::from(config).accept(socket) => Ok(stream?),
+        stream = handshake => stream,
         () = sleep(worker.limits.handshake) => Err(HandshakeError::Deadline),
         () = worker.draining.cancelled() => Err(HandshakeError::Draining),
     }

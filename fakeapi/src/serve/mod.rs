@@ -19,6 +19,7 @@ mod conn;
 pub mod drain;
 pub mod limits;
 pub mod listener;
+mod plaintext;
 mod server;
 mod socket;
 mod stall;

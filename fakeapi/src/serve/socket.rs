@@ -75,6 +75,11 @@ impl<T: Tenant> Socket<T> {
         }
     }
 
+    /// Waits for the peer's first bytes and shows them, without taking them.
+    pub(super) async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.tcp.peek(buf).await
+    }
+
     /// Passes a write's outcome on, unless the peer has taken nothing for too long.
     fn watch_progress<R>(
         &mut self,

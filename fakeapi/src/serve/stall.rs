@@ -122,7 +122,7 @@ mod tests {
     use std::future::{pending, poll_fn};
     use tokio::time::{advance, sleep};
 
-    const STALL: Duration = Duration::from_secs(60);
+    const STALL: Duration = Duration::from_mins(1);
 
     fn executor() -> StreamExecutor {
         StreamExecutor {
@@ -134,8 +134,8 @@ mod tests {
 
     /// Dropped with the stream's future.
     async fn run_holding(sign: Arc<()>, stream: impl Future<Output = ()>) {
-        let _sign = sign;
         stream.await;
+        drop(sign);
     }
 
     #[tokio::test(start_paused = true)]

@@ -54,6 +54,8 @@ outcomes! {
         Gone => "gone",
         /// The peer does not speak TLS as we do, or does not trust us.
         Protocol => "protocol",
+        /// The peer spoke HTTP without TLS, and was told.
+        Plaintext => "plaintext",
         /// The tenant could not give a certificate.
         Certificate => "certificate",
         /// The server is draining.

@@ -11,9 +11,18 @@ use tokio::net::TcpStream;
 use super::client::{Dial, WAYS};
 use super::*;
 use crate::serve::listener::{Family, ListenError};
-use crate::serve::stats::Refusal;
+use crate::serve::stats::{HandshakeFailure, Refusal};
 use crate::serve::tls::ConfigCache;
 use crate::serve::worker::owner;
+
+/// A reset may overtake the end of `connect`.
+async fn is_reset(at: SocketAddr) {
+    let end = match TcpStream::connect(at).await {
+        Ok(mut stream) => read_to_end(&mut stream).await.1,
+        Err(error) => Err(error),
+    };
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
 
 #[tokio::test]
 async fn the_address_alone_selects_the_tenant() {
@@ -59,9 +68,7 @@ async fn an_ipv6_address_is_an_address_too() {
 async fn an_address_that_nobody_has_is_reset() {
     let site = Site::start(fast());
     let (_, _) = site.tenant("a", "127.0.0.1");
-    let mut stream = TcpStream::connect(("127.0.0.3", site.port)).await.unwrap();
-    let (_, end) = read_to_end(&mut stream).await;
-    assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    is_reset(([127, 0, 0, 3], site.port).into()).await;
     let stats = site.server.stats();
     assert_eq!(stats.refused(Refusal::UnknownAddress), 1);
     assert_eq!((stats.admitted, stats.open), (0, 0));
@@ -93,6 +100,29 @@ async fn a_connection_is_served_by_the_worker_that_owns_its_address() {
     assert_eq!((stats.accepted, stats.admitted), (36, 36));
     // The kernel spreads by port numbers: that none of 36 needed it is 3^-36.
     assert!(stats.handed_over > 0 && stats.handed_over < 36, "{stats:?}");
+}
+
+#[tokio::test]
+async fn http_without_tls_is_told_so() {
+    let site = Site::start(fast());
+    let (at, _) = site.tenant("a", "127.0.0.1");
+    for method in ["GET", "POST"] {
+        let mut stream = TcpStream::connect(at.0).await.unwrap();
+        let request = format!("{method} /version HTTP/1.1\r\nhost: {at}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let (answer, end) = read_to_end(&mut stream).await;
+        end.unwrap();
+        let expected = "HTTP/1.0 400 Bad Request\r\n\r\n\
+                        Client sent an HTTP request to an HTTPS server.\n";
+        assert_eq!(String::from_utf8(answer).unwrap(), expected);
+    }
+    eventually("both are counted", || {
+        site.server
+            .stats()
+            .handshake_failed(HandshakeFailure::Plaintext)
+            == 2
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -135,9 +165,7 @@ async fn steered_listeners_are_given_out_before_anything_is_accepted() {
     let addresses: Vec<_> = given.iter().map(|given| given.2).collect();
     assert_eq!(site.server.addresses(), addresses);
     // Whoever comes by that port itself is told that nobody is there.
-    let mut stream = TcpStream::connect(v4[1].2).await.unwrap();
-    let (_, end) = read_to_end(&mut stream).await;
-    assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    is_reset(v4[1].2).await;
 }
 
 #[test]
