@@ -4,7 +4,6 @@
 //! agreed on `h2` and then speaks something else has broken the protocol (RFC 9113, 3.4).
 
 use std::convert::Infallible;
-use std::io;
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,8 +16,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::UnixTime;
-use tokio::time::{Instant, sleep, sleep_until};
-use tokio_rustls::TlsAcceptor;
+use tokio::time::{Instant, sleep_until};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,11 +25,11 @@ use super::activity::{Activity, Overdue};
 use super::body::{RequestBody, ResponseBody};
 use super::client_cert::judge;
 use super::drain::Draining;
+use super::handshake::handshake;
 use super::limits::{H2_CONNECTION_WINDOW, H2_FRAME, H2_SEND_BUFFER, H2_STREAM_WINDOW, Limits};
-use super::plaintext;
 use super::socket::Socket;
 use super::stall::{NewStream, StreamExecutor};
-use super::stats::{Cut, HandshakeFailure, WorkerStats};
+use super::stats::{Cut, WorkerStats};
 use super::tls::ALPN_H2;
 use super::worker::Worker;
 use super::{BoxError, Directory, Peer, Tenant};
@@ -52,48 +50,6 @@ pub(super) struct Admitted<T: Tenant> {
     pub(super) client: ClientAddr,
 }
 
-#[derive(Debug, thiserror::Error)]
-enum HandshakeError {
-    #[error("not done in time")]
-    Deadline,
-    #[error("the server is draining")]
-    Draining,
-    #[error("the peer spoke HTTP without TLS")]
-    Plaintext,
-    #[error("no serving certificate")]
-    Certificate(#[source] BoxError),
-    #[error("the peer broke off")]
-    Gone(#[source] io::Error),
-    #[error("the peer broke the protocol or does not trust us")]
-    Protocol(#[source] io::Error),
-}
-
-impl HandshakeError {
-    fn counted_as(&self) -> HandshakeFailure {
-        match self {
-            Self::Deadline => HandshakeFailure::Deadline,
-            Self::Draining => HandshakeFailure::Draining,
-            Self::Plaintext => HandshakeFailure::Plaintext,
-            Self::Certificate(_) => HandshakeFailure::Certificate,
-            Self::Gone(_) => HandshakeFailure::Gone,
-            Self::Protocol(_) => HandshakeFailure::Protocol,
-        }
-    }
-}
-
-impl From<io::Error> for HandshakeError {
-    fn from(error: io::Error) -> Self {
-        let by_rustls = error
-            .get_ref()
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
-        if by_rustls {
-            Self::Protocol(error)
-        } else {
-            Self::Gone(error)
-        }
-    }
-}
-
 /// Serves a connection to its end.
 pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitted<D::Tenant>) {
     let Admitted {
@@ -108,12 +64,7 @@ pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitt
         Ok(stream) => stream,
         Err(error) => {
             worker.stats.handshake_failed(error.counted_as());
-            if let HandshakeError::Certificate(source) = &error {
-                tracing::error!(cluster = %at, %client, source, "no serving certificate");
-            } else {
-                tracing::debug!(cluster = %at, %client, %error, "TLS handshake failed");
-            }
-            return;
+            return error.log(at, client);
         }
     };
     let (_, tls) = stream.get_ref();
@@ -148,30 +99,6 @@ pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitt
     }
 }
 
-async fn handshake<D: Directory>(
-    worker: &Worker<D>,
-    tenant: &Arc<D::Tenant>,
-    at: ClusterAddr,
-    socket: Socket<D::Tenant>,
-) -> Result<TlsStream<Socket<D::Tenant>>, HandshakeError> {
-    let handshake = async {
-        if plaintext::is_http(&socket).await? {
-            plaintext::refuse(socket).await?;
-            return Err(HandshakeError::Plaintext);
-        }
-        let config = worker
-            .configs
-            .get(at, &**tenant)
-            .map_err(HandshakeError::Certificate)?;
-        Ok(TlsAcceptor::from(config).accept(socket).await?)
-    };
-    tokio::select! {
-        stream = handshake => stream,
-        () = sleep(worker.limits.handshake) => Err(HandshakeError::Deadline),
-        () = worker.draining.cancelled() => Err(HandshakeError::Draining),
-    }
-}
-
 /// What a connection's requests need.
 struct Context<T: Tenant> {
     peer: Arc<Peer>,
@@ -186,7 +113,7 @@ struct Context<T: Tenant> {
 }
 
 impl<T: Tenant> Context<T> {
-    async fn serve_h2(self, stream: TlsStream<Socket<T>>) -> hyper::Result<()> {
+    async fn serve_h2(self, stream: Box<TlsStream<Socket<T>>>) -> hyper::Result<()> {
         let executor = StreamExecutor {
             new_stream: self.new_stream.clone().unwrap_or_default(),
             stall_after: self.limits.write_stall,
@@ -206,10 +133,10 @@ impl<T: Tenant> Context<T> {
             .keep_alive_interval(limits.h2_ping)
             .keep_alive_timeout(limits.h2_ping_timeout)
             .serve_connection(TokioIo::new(stream), context.clone().service());
-        context.drive(connection).await
+        context.drive(Box::pin(connection)).await
     }
 
-    async fn serve_h1(self, stream: TlsStream<Socket<T>>) -> hyper::Result<()> {
+    async fn serve_h1(self, stream: Box<TlsStream<Socket<T>>>) -> hyper::Result<()> {
         let context = Arc::new(self);
         let connection = http1::Builder::new()
             // Told by `Activity`, which knows idleness from a slow header.
@@ -218,7 +145,7 @@ impl<T: Tenant> Context<T> {
             .max_buf_size(context.limits.header_bytes.max(H1_BUFFER_MIN))
             .serve_connection(TokioIo::new(stream), context.clone().service())
             .with_upgrades();
-        context.drive(connection).await
+        context.drive(Box::pin(connection)).await
     }
 
     fn service(
@@ -274,8 +201,10 @@ impl<T: Tenant> Context<T> {
     }
 
     /// Polls the connection to its end, or ends it when a deadline or the drain says so.
-    async fn drive(&self, connection: impl Graceful) -> hyper::Result<()> {
-        let mut connection = pin!(connection);
+    ///
+    /// The connection is boxed by the caller: a task holds room for every value its functions
+    /// ever hold, and this one would hold four of the two kinds.
+    async fn drive(&self, mut connection: Pin<Box<impl Graceful>>) -> hyper::Result<()> {
         let draining = self.draining();
         let first = self.limits.header.min(self.limits.idle);
         let mut check = pin!(sleep_until(Instant::now() + first));

@@ -17,6 +17,7 @@ mod body;
 pub mod client_cert;
 mod conn;
 pub mod drain;
+mod handshake;
 pub mod limits;
 pub mod listener;
 mod plaintext;

@@ -86,6 +86,7 @@ async fn a_slow_header_is_cut() {
     let (at, tenant) = site.tenant("a", "127.0.0.1");
     // The first header of a connection, and one that follows an answered request.
     for first in ["", "GET /who HTTP/1.1\r\nhost: x\r\n\r\n"] {
+        let began = Instant::now();
         let mut stream = Dial::new(at, &tenant.authority, "http/1.1")
             .tls()
             .await
@@ -94,7 +95,6 @@ async fn a_slow_header_is_cut() {
         if !first.is_empty() {
             assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
         }
-        let began = Instant::now();
         stream.write_all(b"GET /who HTTP/1.1\r\n").await.unwrap();
         let (read, _) = tokio::time::timeout(SOON, read_to_end(&mut stream))
             .await

@@ -144,11 +144,12 @@ async fn a_tenant_without_a_certificate_fails_the_handshake_and_is_counted() {
     let at = site.put("127.0.0.1", Arc::clone(&tenant));
     let failed = Dial::new(at, &tenant.authority, "h2").tls().await;
     failed.expect_err("there was nothing to show");
-    assert_eq!(
+    eventually("it is counted", || {
         site.server
             .stats()
-            .handshake_failed(HandshakeFailure::Certificate),
-        1
-    );
+            .handshake_failed(HandshakeFailure::Certificate)
+            == 1
+    })
+    .await;
     eventually("its places are free", || tenant.connections.open() == 0).await;
 }
