@@ -21,7 +21,10 @@ struct Packet {
 impl Packet {
     #[inline(always)]
     fn new(ctx: &XdpContext) -> Self {
-        Self { start: ctx.data(), end: ctx.data_end() }
+        Self {
+            start: ctx.data(),
+            end: ctx.data_end(),
+        }
     }
 
     /// The address of `N` words at `at`, if the packet holds all of them.
@@ -80,6 +83,10 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "sixteen of the bits are enough"
+    )]
     fn random(&self) -> u16 {
         // SAFETY: the helper takes nothing and touches nothing of ours.
         (unsafe { bpf_get_prandom_u32() }) as u16
@@ -88,6 +95,10 @@ impl Tables for Kernel {
 
 /// Judges a frame, counts it, and does what the verdict says.
 #[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the kernel's numbers here have 32 bits"
+)]
 pub(crate) fn judge_frame(ctx: &XdpContext) -> u32 {
     let link = ctx.ingress_ifindex() as u32;
     // Not in the table: the link is being given up.
@@ -115,6 +126,11 @@ pub(crate) fn judge_frame(ctx: &XdpContext) -> u32 {
 
 /// Turns the frame round; one that cannot be written is dropped, for it may be half an answer.
 #[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "no frame is near two gigabytes long"
+)]
 fn send(
     ctx: &XdpContext,
     packet: &mut Packet,
@@ -130,8 +146,7 @@ fn send(
     if wanted < length {
         // SAFETY: the context is the kernel's own. The packet is not read after this. If the
         // driver refuses, the rest stays behind the answer as padding, which every receiver skips.
-        let _: i64 =
-            unsafe { bpf_xdp_adjust_tail(ctx.ctx, wanted as i32 - length as i32) };
+        let _: i64 = unsafe { bpf_xdp_adjust_tail(ctx.ctx, wanted as i32 - length as i32) };
     }
     (XDP_TX, judged.reason)
 }

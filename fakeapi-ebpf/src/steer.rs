@@ -2,8 +2,8 @@
 
 use core::ptr::read_volatile;
 
-use aya_ebpf::bindings::sk_action::{SK_DROP, SK_PASS};
 use aya_ebpf::bindings::BPF_SK_LOOKUP_F_NO_REUSEPORT;
+use aya_ebpf::bindings::sk_action::{SK_DROP, SK_PASS};
 use aya_ebpf::programs::SkLookupContext;
 use fakeapi_common::layout::{Address, DestKey, Family, LOG, Reason};
 use fakeapi_common::packet::PROTO_TCP;
@@ -75,7 +75,10 @@ pub(crate) fn judge_connection(ctx: &SkLookupContext) -> u32 {
         return SK_PASS;
     }
     let (family, address) = connection.destination();
-    let key = DestKey { address, port: connection.port };
+    let key = DestKey {
+        address,
+        port: connection.port,
+    };
     let served = maps::destination(&key);
     let guarded = served.is_none() && maps::guarded(&address);
     let (action, reason) = match steer(family, served, guarded) {

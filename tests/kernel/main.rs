@@ -5,6 +5,7 @@
 //!
 //! A test that cannot run prints `SKIP name: why`. With `FAKEAPI_NO_SKIP` in the environment that
 //! is a failure; on a kernel that should be able it always is.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,19 +45,28 @@ pub(crate) fn why_skip() -> Option<String> {
     }
     let capabilities = Datapath::probe();
     let lack = capabilities.edge.and(capabilities.steer).err()?;
-    let promised = capabilities
-        .kernel
-        .is_some_and(|kernel| kernel >= KernelVersion { major: 5, minor: 15 });
-    if promised && matches!(lack, Lack::Kernel { .. }) {
-        panic!("a kernel this new should be able: {lack}");
-    }
+    let promised = capabilities.kernel.is_some_and(|kernel| {
+        kernel
+            >= KernelVersion {
+                major: 5,
+                minor: 15,
+            }
+    });
+    let kernel_lacks = matches!(lack, Lack::Kernel { .. });
+    assert!(
+        !(promised && kernel_lacks),
+        "a kernel this new should be able: {lack}"
+    );
     Some(lack.to_string())
 }
 
 /// Says that a test did not run.
 pub(crate) fn skip(name: &str, why: &str) {
     static SKIPPED: AtomicU32 = AtomicU32::new(0);
-    assert!(std::env::var_os("FAKEAPI_NO_SKIP").is_none(), "{name} may not be skipped: {why}");
+    assert!(
+        std::env::var_os("FAKEAPI_NO_SKIP").is_none(),
+        "{name} may not be skipped: {why}"
+    );
     let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
     eprintln!("SKIP {name}: {why} ({count} skipped so far)");
 }
@@ -74,5 +84,7 @@ pub(crate) fn at(ip: impl Into<IpAddr>) -> ClusterAddr {
 /// How often a reason was counted.
 pub(crate) fn count(datapath: &Datapath, reason: Reason) -> u64 {
     let all = datapath.reasons().expect("the counters by reason");
-    all.into_iter().find_map(|(r, n)| (r == reason).then_some(n)).expect("every reason is there")
+    all.into_iter()
+        .find_map(|(r, n)| (r == reason).then_some(n))
+        .expect("every reason is there")
 }

@@ -42,7 +42,11 @@ impl Namespace {
             }
         });
         let file = ready.recv().expect("the thread makes a namespace");
-        let namespace = Self { jobs: Some(jobs), thread: Some(thread), file };
+        let namespace = Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+            file,
+        };
         namespace.run(|| link_up("lo"));
         namespace
     }
@@ -55,7 +59,8 @@ impl Namespace {
             let _ = answer.send(catch_unwind(AssertUnwindSafe(job)));
         };
         let jobs = self.jobs.as_ref().expect("taken only on drop");
-        jobs.send(Box::new(job)).expect("the thread lives as long as the namespace");
+        jobs.send(Box::new(job))
+            .expect("the thread lives as long as the namespace");
         match answered.recv().expect("the thread answers") {
             Ok(value) => value,
             Err(panic) => resume_unwind(panic),
@@ -67,7 +72,11 @@ impl Namespace {
         let target = other.file.as_raw_fd();
         self.run(move || {
             netlink(async |handle| {
-                handle.link().add(LinkVeth::new(near, far).build()).execute().await?;
+                handle
+                    .link()
+                    .add(LinkVeth::new(near, far).build())
+                    .execute()
+                    .await?;
                 let moved = LinkUnspec::new_with_name(far).setns_by_fd(target).build();
                 handle.link().set(moved).execute().await
             });
@@ -90,8 +99,10 @@ impl Drop for Namespace {
 
 /// Talks to the kernel about the namespace of this thread.
 fn netlink<T>(talk: impl AsyncFnOnce(Handle) -> Result<T, rtnetlink::Error>) -> T {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().expect("a netlink socket");
         let connection = tokio::spawn(connection);
@@ -103,17 +114,26 @@ fn netlink<T>(talk: impl AsyncFnOnce(Handle) -> Result<T, rtnetlink::Error>) -> 
 
 fn get(name: &str) -> LinkMessage {
     let link = netlink(async |handle| {
-        handle.link().get().match_name(name).execute().try_next().await
+        handle
+            .link()
+            .get()
+            .match_name(name)
+            .execute()
+            .try_next()
+            .await
     });
     link.unwrap_or_else(|| panic!("there is no link {name}"))
 }
 
 /// The hardware address of a link.
 pub(crate) fn hardware_address(name: &str) -> Vec<u8> {
-    let found = get(name).attributes.into_iter().find_map(|attribute| match attribute {
-        LinkAttribute::Address(bytes) => Some(bytes),
-        _ => None,
-    });
+    let found = get(name)
+        .attributes
+        .into_iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::Address(bytes) => Some(bytes),
+            _ => None,
+        });
     found.expect("an Ethernet link has one")
 }
 
@@ -121,7 +141,12 @@ pub(crate) fn hardware_address(name: &str) -> Vec<u8> {
 pub(crate) fn add_neighbour(link: &str, address: IpAddr, mac: &[u8]) {
     let index = get(link).header.index;
     netlink(async |handle| {
-        handle.neighbours().add(index, address).link_layer_address(mac).execute().await
+        handle
+            .neighbours()
+            .add(index, address)
+            .link_layer_address(mac)
+            .execute()
+            .await
     });
 }
 
@@ -134,7 +159,9 @@ pub(crate) fn link_up(name: &str) {
 pub(crate) fn add_address(link: &str, address: IpNet) {
     let index = get(link).header.index;
     netlink(async |handle| {
-        let mut request = handle.address().add(index, address.addr(), address.prefix_len());
+        let mut request = handle
+            .address()
+            .add(index, address.addr(), address.prefix_len());
         // Without looking for duplicates, which takes a second.
         let attributes = &mut request.message_mut().attributes;
         attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
@@ -145,7 +172,10 @@ pub(crate) fn add_address(link: &str, address: IpNet) {
 /// Makes a whole prefix the machine's own ("AnyIP").
 pub(crate) fn add_local(prefix: IpNet) {
     add_route(prefix, "lo", |route| {
-        route.table_id(LOCAL_TABLE).kind(RouteType::Local).scope(RouteScope::Host)
+        route
+            .table_id(LOCAL_TABLE)
+            .kind(RouteType::Local)
+            .scope(RouteScope::Host)
     });
 }
 
@@ -168,11 +198,14 @@ fn add_route(prefix: IpNet, link: &str, more: impl FnOnce(Route) -> Route) {
 
 /// Whether any XDP program is on the link.
 pub(crate) fn carries_xdp(name: &str) -> bool {
-    get(name).attributes.iter().any(|attribute| match attribute {
-        LinkAttribute::Xdp(xdp) => xdp.iter().any(|part| match part {
-            LinkXdp::Attached(how) => *how != XdpAttached::None,
+    get(name)
+        .attributes
+        .iter()
+        .any(|attribute| match attribute {
+            LinkAttribute::Xdp(xdp) => xdp.iter().any(|part| match part {
+                LinkXdp::Attached(how) => *how != XdpAttached::None,
+                _ => false,
+            }),
             _ => false,
-        }),
-        _ => false,
-    })
+        })
 }

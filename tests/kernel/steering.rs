@@ -43,7 +43,9 @@ fn group(address: SocketAddr) -> Vec<TcpListener> {
 
 fn place(datapath: &Datapath, family: Family, listeners: &[TcpListener]) {
     for (worker, listener) in (0..).zip(listeners) {
-        datapath.place_listener(worker, family, listener.as_fd()).unwrap();
+        datapath
+            .place_listener(worker, family, listener.as_fd())
+            .unwrap();
     }
 }
 
@@ -67,14 +69,16 @@ fn accepted(listener: &TcpListener) -> SocketAddr {
 
 #[test]
 fn ten_thousand_addresses_on_one_group() {
-    need_datapath!("ten_thousand_addresses_on_one_group");
     const CLUSTERS: u32 = 10_000;
+    need_datapath!("ten_thousand_addresses_on_one_group");
     Namespace::new().run(|| {
         add_local("10.200.0.0/16".parse().unwrap());
         let datapath = load(Options::default());
         let listeners = group("127.0.0.1:7001".parse().unwrap());
         place(&datapath, Family::V4, &listeners);
-        datapath.allow_many((0..CLUSTERS).map(|n| (at(vip(n)), n % 2))).unwrap();
+        datapath
+            .allow_many((0..CLUSTERS).map(|n| (at(vip(n)), n % 2)))
+            .unwrap();
         for n in 0..CLUSTERS {
             let target = SocketAddr::new(vip(n), PORT);
             let _client = connect(target).unwrap_or_else(|error| panic!("{target}: {error}"));
@@ -85,27 +89,35 @@ fn ten_thousand_addresses_on_one_group() {
         }
         assert_eq!(count(&datapath, Reason::Steered), u64::from(CLUSTERS));
         let unallocated = SocketAddr::new(vip(CLUSTERS), PORT);
-        assert_eq!(connect(unallocated).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(
+            connect(unallocated).unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
     });
 }
 
 #[test]
 fn ipv6_addresses_too() {
-    need_datapath!("ipv6_addresses_too");
     const CLUSTERS: u32 = 1_000;
+    need_datapath!("ipv6_addresses_too");
     Namespace::new().run(|| {
         add_local("fd00:c8::/64".parse().unwrap());
         let datapath = load(Options::default());
         let listeners = group("[::1]:7001".parse().unwrap());
         place(&datapath, Family::V6, &listeners);
-        datapath.allow_many((0..CLUSTERS).map(|n| (at(vip6(n)), n % 2))).unwrap();
+        datapath
+            .allow_many((0..CLUSTERS).map(|n| (at(vip6(n)), n % 2)))
+            .unwrap();
         for n in 0..CLUSTERS {
             let target = SocketAddr::new(vip6(n), PORT);
             let _client = connect(target).unwrap_or_else(|error| panic!("{target}: {error}"));
             assert_eq!(accepted(&listeners[(n % 2) as usize]), target);
         }
         let unallocated = SocketAddr::new(vip6(CLUSTERS), PORT);
-        assert_eq!(connect(unallocated).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(
+            connect(unallocated).unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
     });
 }
 
@@ -122,7 +134,10 @@ fn a_guarded_address_is_a_clusters_or_nobodys() {
         assert_eq!(accepted(&stranger), target);
 
         datapath.guard("10.200.0.0/24".parse().unwrap()).unwrap();
-        assert_eq!(connect(target).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(
+            connect(target).unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
         assert_eq!(count(&datapath, Reason::NotServed), 1);
         datapath.exempt("10.200.0.1/32".parse().unwrap()).unwrap();
         connect(target).expect("an exempt address is left alone");
@@ -150,10 +165,16 @@ fn a_destination_moves_and_goes() {
         }
         // The worker is gone: nobody else may answer for it.
         drop(listeners.remove(0));
-        assert_eq!(connect(target).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(
+            connect(target).unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
         assert_eq!(count(&datapath, Reason::NoListener), 1);
         datapath.revoke(ClusterAddr(target)).unwrap();
-        assert_eq!(connect(target).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(
+            connect(target).unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
         assert_eq!(count(&datapath, Reason::NoListener), 1, "no longer ours");
     });
 }
@@ -179,12 +200,14 @@ fn one_address_may_serve_many_ports() {
 
 #[test]
 fn a_hundred_thousand_addresses_are_soon_allowed() {
-    need_datapath!("a_hundred_thousand_addresses_are_soon_allowed");
     const CLUSTERS: u32 = 100_000;
+    need_datapath!("a_hundred_thousand_addresses_are_soon_allowed");
     Namespace::new().run(|| {
         let datapath = load(Options::default());
         let start = Instant::now();
-        datapath.allow_many((0..CLUSTERS).map(|n| (at(vip(n)), n % 2))).unwrap();
+        datapath
+            .allow_many((0..CLUSTERS).map(|n| (at(vip(n)), n % 2)))
+            .unwrap();
         let took = start.elapsed();
         eprintln!("{CLUSTERS} addresses allowed in {took:?}");
         let bound = if cfg!(debug_assertions) { 10 } else { 1 };
@@ -196,14 +219,27 @@ fn a_hundred_thousand_addresses_are_soon_allowed() {
 fn full_tables_say_so_and_undo() {
     need_datapath!("full_tables_say_so_and_undo");
     Namespace::new().run(|| {
-        let datapath = load(Options { max_addresses: 4, ..Options::default() });
+        let datapath = load(Options {
+            max_addresses: 4,
+            ..Options::default()
+        });
         datapath.allow(at(vip(0)), 0).unwrap();
-        let error = datapath.allow_many((0..9).map(|n| (at(vip(n)), 0))).unwrap_err();
-        assert!(matches!(error, DatapathError::Full { entries: 4, .. }), "{error:?}");
+        let error = datapath
+            .allow_many((0..9).map(|n| (at(vip(n)), 0)))
+            .unwrap_err();
+        assert!(
+            matches!(error, DatapathError::Full { entries: 4, .. }),
+            "{error:?}"
+        );
         datapath.counters(vip(0)).expect("what was there stays");
         assert!(datapath.counters(vip(1)).is_err(), "what was new is gone");
-        datapath.allow_many((0..4).map(|n| (at(vip(n)), 0))).expect("there is room for four");
+        datapath
+            .allow_many((0..4).map(|n| (at(vip(n)), 0)))
+            .expect("there is room for four");
         let error = datapath.allow(at(vip(0)), u32::MAX).unwrap_err();
-        assert!(matches!(error, DatapathError::NoSuchWorker { .. }), "{error:?}");
+        assert!(
+            matches!(error, DatapathError::NoSuchWorker { .. }),
+            "{error:?}"
+        );
     });
 }

@@ -69,6 +69,12 @@ impl Address {
     pub const fn from_v4(v4: [u16; 2]) -> Self {
         Self([0, 0, 0, 0, 0, 0xffff, v4[0], v4[1]])
     }
+
+    /// Whether it is an IPv4 address in mapped form.
+    #[inline(always)]
+    pub const fn is_mapped(&self) -> bool {
+        matches!(self.0, [0, 0, 0, 0, 0, 0xffff, _, _])
+    }
 }
 
 /// A hardware address as it lies in a frame.
@@ -85,8 +91,9 @@ impl Mac {
 }
 
 impl From<[u8; 6]> for Mac {
-    fn from([a, b, c, d, e, f]: [u8; 6]) -> Self {
-        Self([u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d]), u16::from_ne_bytes([e, f])])
+    fn from(bytes: [u8; 6]) -> Self {
+        let word = |at| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        Self([word(0), word(2), word(4)])
     }
 }
 
@@ -288,7 +295,11 @@ pub struct MapShape {
 }
 
 const fn shape<K, V>(name: &'static str) -> MapShape {
-    MapShape { name, key: size_of::<K>(), value: size_of::<V>() }
+    MapShape {
+        name,
+        key: size_of::<K>(),
+        value: size_of::<V>(),
+    }
 }
 
 /// Size of a trie key: a prefix length before the address.
@@ -299,7 +310,11 @@ pub const SHAPES: [MapShape; 8] = [
     shape::<DestKey, DestValue>(DESTS),
     shape::<Address, AddressValue>(ADDRESSES),
     shape::<u32, Count>(COUNTS),
-    MapShape { name: POOLS, key: PREFIX_SIZE, value: size_of::<u32>() },
+    MapShape {
+        name: POOLS,
+        key: PREFIX_SIZE,
+        value: size_of::<u32>(),
+    },
     shape::<u32, u64>(REASONS),
     shape::<u32, u32>(LISTENERS),
     shape::<u32, Config>(CONFIG),
@@ -308,7 +323,10 @@ pub const SHAPES: [MapShape; 8] = [
 
 #[cfg(feature = "user")]
 mod pod {
-    #![expect(unsafe_code, reason = "aya asks for a promise about the bytes of map types")]
+    #![expect(
+        unsafe_code,
+        reason = "aya asks for a promise about the bytes of map types"
+    )]
     use super::{Address, AddressValue, Config, Count, DestKey, DestValue, Edge};
 
     // SAFETY (all): repr(C) or a single array, no padding (sizes asserted above), Copy, 'static,
@@ -338,7 +356,9 @@ mod tests {
     fn reasons_stand_at_their_index_and_have_names_of_their_own() {
         for (index, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(*reason as usize, index);
-            let same = Reason::ALL.iter().filter(|other| other.name() == reason.name());
+            let same = Reason::ALL
+                .iter()
+                .filter(|other| other.name() == reason.name());
             assert_eq!(same.count(), 1, "{}", reason.name());
         }
     }

@@ -26,7 +26,9 @@ pub trait FrameMut: Frame {
 impl Frame for [u8] {
     fn read<const N: usize>(&self, at: usize) -> Option<[u16; N]> {
         let bytes = self.get(at..at.checked_add(2 * N)?)?;
-        Some(core::array::from_fn(|n| u16::from_ne_bytes([bytes[2 * n], bytes[2 * n + 1]])))
+        Some(core::array::from_fn(|n| {
+            u16::from_ne_bytes([bytes[2 * n], bytes[2 * n + 1]])
+        }))
     }
 
     fn length(&self) -> usize {
@@ -51,15 +53,15 @@ pub const IPV4: usize = 20;
 /// Length of an IPv6 header.
 pub const IPV6: usize = 40;
 /// Length of a TCP header without options.
-pub const TCP: usize = 20;
+pub const TCP: u16 = 20;
 /// Length of an ARP packet for IPv4 over Ethernet.
 pub const ARP: usize = 28;
 /// Length of an ICMP or `ICMPv6` echo header.
-pub const ECHO: usize = 8;
+pub const ECHO: u16 = 8;
 /// Length of a neighbour solicitation without options.
-pub const SOLICIT: usize = 24;
+pub const SOLICIT: u16 = 24;
 /// Length of a link-layer address option.
-pub const LINK_OPTION: usize = 8;
+pub const LINK_OPTION: u16 = 8;
 
 /// IP protocol number of ICMP.
 pub const PROTO_ICMP: u8 = 1;
@@ -70,6 +72,8 @@ pub const PROTO_ICMP6: u8 = 58;
 /// IPv6 next header of a fragment.
 pub const PROTO_FRAGMENT: u8 = 44;
 
+/// The same as a length field tells it.
+const IPV4_WORD: u16 = 20;
 const VLAN: usize = 4;
 const TYPE_IPV4: u16 = 0x0800;
 const TYPE_ARP: u16 = 0x0806;
@@ -122,7 +126,7 @@ pub struct Payload {
     /// Where it starts.
     pub at: usize,
     /// Its length as the IP header tells it; the frame is at least that long.
-    pub length: usize,
+    pub length: u16,
 }
 
 /// A frame that ends within a header, or whose header contradicts itself.
@@ -143,7 +147,11 @@ pub fn parse<F: Frame + ?Sized>(frame: &F) -> Result<Headers, Malformed> {
         TYPE_ARP => arp(frame, network)?,
         _ => Carried::Other,
     };
-    Ok(Headers { to, network, carried })
+    Ok(Headers {
+        to,
+        network,
+        carried,
+    })
 }
 
 /// A word as a number.
@@ -178,17 +186,27 @@ const fn is_tag(ethertype: u16) -> bool {
 fn ipv4<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Ip, Malformed> {
     let destination = Address::from_v4(frame.read::<2>(at + 16).ok_or(Malformed)?);
     let [version, _] = number(frame, at)?.to_be_bytes();
-    let length = usize::from(number(frame, at + 2)?);
-    let header = usize::from(version & 0x0f) * 4;
-    if version >> 4 != 4 || header < IPV4 || length < header {
+    let length = number(frame, at + 2)?;
+    let header = u16::from(version & 0x0f) * 4;
+    if version >> 4 != 4 || header < IPV4_WORD || length < header {
         return Err(Malformed);
     }
     // More-fragments flag or an offset.
     let fragment = number(frame, at + 6)? & 0x3fff != 0;
     let [hops, protocol] = number(frame, at + 8)?.to_be_bytes();
-    let plain_and_whole = header == IPV4 && at + length <= frame.length();
-    let payload = plain_and_whole.then_some(Payload { at: at + IPV4, length: length - IPV4 });
-    Ok(Ip { v6: false, destination, protocol, hops, fragment, payload })
+    let whole = at + usize::from(length) <= frame.length();
+    let payload = (header == IPV4_WORD && whole).then_some(Payload {
+        at: at + IPV4,
+        length: length.wrapping_sub(IPV4_WORD),
+    });
+    Ok(Ip {
+        v6: false,
+        destination,
+        protocol,
+        hops,
+        fragment,
+        payload,
+    })
 }
 
 #[inline(always)]
@@ -198,25 +216,36 @@ fn ipv6<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Ip, Malformed> {
     if version >> 4 != 6 {
         return Err(Malformed);
     }
-    let length = usize::from(number(frame, at + 4)?);
+    let length = number(frame, at + 4)?;
     let [protocol, hops] = number(frame, at + 6)?.to_be_bytes();
-    let whole = at + IPV6 + length <= frame.length();
+    let whole = at + IPV6 + usize::from(length) <= frame.length();
     Ok(Ip {
         v6: true,
         destination,
         protocol,
         hops,
         fragment: protocol == PROTO_FRAGMENT,
-        payload: whole.then_some(Payload { at: at + IPV6, length }),
+        payload: whole.then_some(Payload {
+            at: at + IPV6,
+            length,
+        }),
     })
 }
 
 #[inline(always)]
 fn arp<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Carried, Malformed> {
     // Ethernet, IPv4, the lengths that belong to them, a request.
-    const REQUEST: [u16; 4] =
-        [1u16.to_be(), TYPE_IPV4.to_be(), u16::from_be_bytes([6, 4]).to_be(), 1u16.to_be()];
+    const REQUEST: [u16; 4] = [
+        1u16.to_be(),
+        TYPE_IPV4.to_be(),
+        u16::from_be_bytes([6, 4]).to_be(),
+        1u16.to_be(),
+    ];
     frame.read::<1>(at + ARP - 2).ok_or(Malformed)?;
     let head = frame.read::<4>(at).ok_or(Malformed)?;
-    Ok(if head == REQUEST { Carried::ArpRequest } else { Carried::Other })
+    Ok(if head == REQUEST {
+        Carried::ArpRequest
+    } else {
+        Carried::Other
+    })
 }

@@ -45,8 +45,10 @@ const fn word(first: u8, second: u8) -> u16 {
 
 #[inline(always)]
 fn turn_ethernet<F: FrameMut + ?Sized>(frame: &mut F) -> Option<()> {
-    let [a, b, c, d, e, f] = frame.read::<6>(0)?;
-    frame.write(0, [d, e, f, a, b, c])
+    let to = frame.read::<3>(0)?;
+    let from = frame.read::<3>(6)?;
+    frame.write(0, from)?;
+    frame.write(6, to)
 }
 
 #[inline(always)]
@@ -91,25 +93,28 @@ where
         (asker, from, OVERRIDE | SOLICITED)
     };
     let with_option = payload.length >= SOLICIT + LINK_OPTION;
-    let length = if with_option { SOLICIT + LINK_OPTION } else { SOLICIT };
+    let length = if with_option {
+        SOLICIT + LINK_OPTION
+    } else {
+        SOLICIT
+    };
 
     frame.write(0, to_mac.0)?;
     frame.write(6, own.0)?;
-    let length_word = length as u16;
-    frame.write(network + 4, [length_word.to_be(), word(PROTO_ICMP6, ON_LINK)])?;
+    frame.write(network + 4, [length.to_be(), word(PROTO_ICMP6, ON_LINK)])?;
     frame.write(network + 8, target.0)?;
     frame.write(network + 24, to.0)?;
 
     let head = [word(136, 0), 0, word(flags, 0), 0];
-    let mut sum = pseudo(&target.0, &to.0, length_word, PROTO_ICMP6);
+    let mut sum = pseudo(&target.0, &to.0, length, PROTO_ICMP6);
     sum = add(add(sum, &head), &target.0);
     if with_option {
         let option = [word(2, 1), own.0[0], own.0[1], own.0[2]];
         sum = add(sum, &option);
-        frame.write(payload.at + SOLICIT, option)?;
+        frame.write(payload.at + usize::from(SOLICIT), option)?;
     }
     frame.write(payload.at, [head[0], finish(sum).to_be(), head[2], head[3]])?;
-    Some(payload.at + length)
+    Some(payload.at + usize::from(length))
 }
 
 #[inline(always)]
@@ -132,7 +137,11 @@ where
     F: FrameMut + ?Sized,
 {
     let [_, sum] = frame.read::<2>(at)?;
-    let sum = update(u16::from_be(sum), u16::from(asked) << 8, u16::from(answered) << 8);
+    let sum = update(
+        u16::from_be(sum),
+        u16::from(asked) << 8,
+        u16::from(answered) << 8,
+    );
     frame.write(at, [word(answered, 0), sum.to_be()])?;
     Some(frame.length())
 }
@@ -159,7 +168,7 @@ fn turn_ipv6<F: FrameMut + ?Sized>(frame: &mut F, network: usize) -> Option<()> 
 
 #[inline(always)]
 fn reset<F: FrameMut + ?Sized>(frame: &mut F, network: usize, segment: Payload) -> Option<usize> {
-    const LENGTH: u16 = (IPV4 + TCP) as u16;
+    const LENGTH: u16 = 20 + TCP;
     turn_ethernet(frame)?;
     turn_ipv4(frame, network)?;
     let [old] = frame.read::<1>(network + 2)?;
@@ -168,7 +177,7 @@ fn reset<F: FrameMut + ?Sized>(frame: &mut F, network: usize, segment: Payload) 
     frame.write(network + 2, [LENGTH.to_be()])?;
     frame.write(network + 10, [sum.to_be()])?;
     let addresses = frame.read::<4>(network + 12)?;
-    let pseudo = add(0, &addresses) + TCP as u32 + u32::from(PROTO_TCP);
+    let pseudo = add(0, &addresses) + u32::from(TCP) + u32::from(PROTO_TCP);
     reset_segment(frame, segment, pseudo)
 }
 
@@ -176,10 +185,10 @@ fn reset<F: FrameMut + ?Sized>(frame: &mut F, network: usize, segment: Payload) 
 fn reset6<F: FrameMut + ?Sized>(frame: &mut F, network: usize, segment: Payload) -> Option<usize> {
     turn_ethernet(frame)?;
     turn_ipv6(frame, network)?;
-    frame.write(network + 4, [(TCP as u16).to_be()])?;
+    frame.write(network + 4, [TCP.to_be()])?;
     let from = frame.read::<8>(network + 8)?;
     let to = frame.read::<8>(network + 24)?;
-    reset_segment(frame, segment, pseudo(&from, &to, TCP as u16, PROTO_TCP))
+    reset_segment(frame, segment, pseudo(&from, &to, TCP, PROTO_TCP))
 }
 
 /// The reset of a connection that does not exist, RFC 9293 section 3.10.7.1.
@@ -200,19 +209,22 @@ where
         ([ack_high, ack_low], [0, 0], RST)
     } else {
         let header = u32::from(offset >> 4) * 4;
-        let used = (segment.length as u32).wrapping_sub(header)
+        let used = u32::from(segment.length).wrapping_sub(header)
             + u32::from(flags & SYN != 0)
             + u32::from(flags & FIN != 0);
         let start = u32::from(u16::from_be(start_high)) << 16 | u32::from(u16::from_be(start_low));
-        let next = start.wrapping_add(used);
-        ([0, 0], [((next >> 16) as u16).to_be(), (next as u16).to_be()], RST | ACK)
+        let [a, b, c, d] = start.wrapping_add(used).to_be_bytes();
+        ([0, 0], [word(a, b), word(c, d)], RST | ACK)
     };
     let [s0, s1] = sequence;
     let [a0, a1] = acknowledged;
     let control = word(OFFSET, answer);
     let sum = finish(add(pseudo, &[to, from, s0, s1, a0, a1, control]));
-    frame.write(segment.at, [to, from, s0, s1, a0, a1, control, 0, sum.to_be(), 0])?;
-    Some(segment.at + TCP)
+    frame.write(
+        segment.at,
+        [to, from, s0, s1, a0, a1, control, 0, sum.to_be(), 0],
+    )?;
+    Some(segment.at + usize::from(TCP))
 }
 
-const _: () = assert!(ETHERNET + IPV4 + TCP < SHORTEST);
+const _: () = assert!(ETHERNET + IPV4 + (TCP as usize) < SHORTEST);

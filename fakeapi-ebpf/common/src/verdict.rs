@@ -65,7 +65,12 @@ pub struct Judgement {
 
 impl Judgement {
     const fn new(verdict: Verdict, reason: Reason) -> Self {
-        Self { verdict, reason, slot: None, network: 0 }
+        Self {
+            verdict,
+            reason,
+            slot: None,
+            network: 0,
+        }
     }
 
     #[inline(always)]
@@ -95,7 +100,10 @@ where
         Carried::Ip(ip) => judge_ip(frame, &headers, &ip, tables, edge, config),
         Carried::Other => Judgement::pass(Reason::Foreign),
     };
-    Judgement { network: headers.network, ..judged }
+    Judgement {
+        network: headers.network,
+        ..judged
+    }
 }
 
 #[inline(always)]
@@ -126,12 +134,7 @@ fn arp_target<F: Frame + ?Sized>(frame: &F, network: usize) -> Option<Address> {
 /// The rule ARP and neighbour discovery share: we speak for allocated addresses, nobody speaks for
 /// guarded ones, the stack speaks for the rest.
 #[inline(always)]
-fn asked_for<T: Tables>(
-    target: &Address,
-    tables: &T,
-    answer: Answer,
-    reason: Reason,
-) -> Judgement {
+fn asked_for<T: Tables>(target: &Address, tables: &T, answer: Answer, reason: Reason) -> Judgement {
     if tables.address(target).is_some() {
         Judgement::new(Verdict::Answer(answer), reason)
     } else if tables.guarded(target) {
@@ -160,7 +163,8 @@ where
         let answer = Answer::Neighbour(payload);
         return asked_for(&target, tables, answer, Reason::NeighbourAnswered);
     }
-    if headers.to != edge.mac {
+    // A mapped address has no place in an IPv6 header, and is not the IPv4 cluster it looks like.
+    if headers.to != edge.mac || (ip.v6 && ip.destination.is_mapped()) {
         return Judgement::pass(Reason::Foreign);
     }
     match tables.address(&ip.destination) {
@@ -210,7 +214,11 @@ where
     if config.has(REFUSE_WITH_RESET)
         && let Some(segment) = refusable(frame, headers, ip)
     {
-        let answer = if ip.v6 { Answer::Reset6(segment) } else { Answer::Reset(segment) };
+        let answer = if ip.v6 {
+            Answer::Reset6(segment)
+        } else {
+            Answer::Reset(segment)
+        };
         return Judgement::new(Verdict::Answer(answer), Reason::Refused);
     }
     Judgement::new(Verdict::Drop, Reason::Unallocated)
@@ -235,7 +243,11 @@ fn is_echo_request<F: Frame + ?Sized>(frame: &F, headers: &Headers, ip: &Ip) -> 
     let Some(payload) = ip.payload else {
         return false;
     };
-    let (protocol, kind) = if ip.v6 { (PROTO_ICMP6, 128) } else { (PROTO_ICMP, 8) };
+    let (protocol, kind) = if ip.v6 {
+        (PROTO_ICMP6, 128)
+    } else {
+        (PROTO_ICMP, 8)
+    };
     ip.protocol == protocol
         && payload.length >= ECHO
         && frame.read::<1>(payload.at) == Some([u16::from_ne_bytes([kind, 0])])
@@ -252,7 +264,7 @@ fn refusable<F: Frame + ?Sized>(frame: &F, headers: &Headers, ip: &Ip) -> Option
     }
     let [word] = frame.read::<1>(segment.at + 12)?;
     let [offset, flags] = word.to_ne_bytes();
-    let header = usize::from(offset >> 4) * 4;
+    let header = u16::from(offset >> 4) * 4;
     (flags & RST == 0 && header >= TCP && header <= segment.length).then_some(segment)
 }
 
@@ -275,7 +287,8 @@ fn solicitation<F: Frame + ?Sized>(
     if !meant_for_us || from.is_group() || !solicits {
         return None;
     }
-    Some((payload, Address(frame.read::<8>(payload.at + 8)?)))
+    let target = Address(frame.read::<8>(payload.at + 8)?);
+    (!target.is_mapped()).then_some((payload, target))
 }
 
 /// What happens to a new connection.

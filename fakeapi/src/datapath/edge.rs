@@ -92,7 +92,11 @@ impl Edges {
         match hold(program, link) {
             Ok(held) => {
                 let mode = held.mode;
-                self.links.insert(link.name.clone(), held);
+                // A link of that name that was deleted and made again has another index.
+                match self.links.insert(link.name.clone(), held) {
+                    Some(gone) if gone.index != link.index => self.forget(gone.index)?,
+                    _ => {}
+                }
                 Ok(mode)
             }
             Err(error) => {
