@@ -1,0 +1,317 @@
+//! Debian's kernels, by ordinary apt, without touching the system's sources.
+
+use std::cmp::Ordering;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::tools;
+
+/// Where packages come from when the system's sources name no mirror.
+const MIRROR: &str = "file:/var/cache/debian-mirror";
+
+/// Suites that have a kernel between them: 6.1, 6.12 and what backports carry.
+const SUITES: [&str; 4] = [
+    "bookworm",
+    "bookworm-backports",
+    "trixie",
+    "trixie-backports",
+];
+
+/// Debian's key for its archive, on every Debian host.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// An unpacked kernel.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    /// The bootable image.
+    pub(super) image: PathBuf,
+    /// The folder with `kernel/` and `modules.builtin`.
+    modules: PathBuf,
+}
+
+/// A module ready to be loaded.
+#[derive(Debug)]
+pub(super) struct Module {
+    /// Its name, such as `veth`.
+    pub(super) name: String,
+    /// The file's bytes, decompressed.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Gets the newest Debian build of a kernel version into `folder`, once.
+pub(super) fn fetch(version: &str, folder: &Path) -> Result<Kernel> {
+    let is_version = version.split('.').all(|part| part.parse::<u32>().is_ok());
+    ensure!(is_version, "{version:?} is no kernel version; 6.1 is one");
+    let root = folder.join("root");
+    if !root.exists() {
+        let package = download(version, folder)?;
+        let unpacking = folder.join("unpacking");
+        tools::run(
+            Command::new("dpkg-deb")
+                .arg("-x")
+                .arg(package)
+                .arg(&unpacking),
+        )?;
+        // Renamed when whole, so that an interrupted run is not taken for a cached one.
+        fs::rename(unpacking, &root)?;
+    }
+    let image = only_entry(&root.join("boot"), "vmlinuz-")?;
+    // Debian 13 moved modules below /usr.
+    let places = [root.join("usr/lib/modules"), root.join("lib/modules")];
+    let modules = places.iter().find_map(|place| only_entry(place, "").ok());
+    let modules = modules.with_context(|| format!("no modules in {}", root.display()))?;
+    Ok(Kernel { image, modules })
+}
+
+fn only_entry(folder: &Path, prefix: &str) -> Result<PathBuf> {
+    let entries = fs::read_dir(folder).with_context(|| format!("no {}", folder.display()))?;
+    let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let name = names.find(|name| name.starts_with(prefix));
+    let name = name.with_context(|| format!("no {prefix}* in {}", folder.display()))?;
+    Ok(folder.join(name))
+}
+
+/// Downloads the newest matching package; gives its file.
+fn download(version: &str, folder: &Path) -> Result<PathBuf> {
+    tools::need("apt-get", "apt")?;
+    tools::need("dpkg-deb", "dpkg")?;
+    let apt = Apt::prepare(&folder.join("apt"))?;
+    eprintln!("vm {version}: asking Debian for its kernels");
+    tools::run(&mut apt.command("apt-get", &["-qq", "update"]))?;
+    // The cloud flavour is a third of the size, and has all the modules we load.
+    let pattern = format!(
+        "^linux-image-{}[.].*cloud-amd64-unsigned$",
+        version.replace('.', "[.]")
+    );
+    let found = tools::run(&mut apt.command("apt-cache", &["search", "--names-only", &pattern]))?;
+    let names = found.lines().filter_map(|line| line.split(' ').next());
+    let newest = names.max_by(|a, b| by_numbers(a, b));
+    let newest = newest.with_context(|| format!("Debian has no kernel {version} in {SUITES:?}"))?;
+    eprintln!("vm {version}: downloading {newest}");
+    let mut get = apt.command("apt-get", &["-qq", "download", newest]);
+    tools::run(get.current_dir(folder))?;
+    only_entry(folder, "linux-image-")
+}
+
+/// apt with its own sources, lists and cache.
+struct Apt {
+    options: Vec<String>,
+}
+
+impl Apt {
+    fn prepare(folder: &Path) -> Result<Self> {
+        ensure!(
+            Path::new(KEYRING).exists(),
+            "{KEYRING} is missing: kernels come from Debian's apt"
+        );
+        for part in ["sources", "lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(folder.join(part))?;
+        }
+        let folder = folder.canonicalize()?;
+        let mirror = mirror();
+        let lines =
+            SUITES.map(|suite| format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"));
+        let list = folder.join("debian.list");
+        fs::write(&list, lines.concat())?;
+        let set = |key: &str, path: PathBuf| format!("{key}={}", path.display());
+        let options = vec![
+            set("Dir::Etc::sourcelist", list),
+            set("Dir::Etc::sourceparts", folder.join("sources")),
+            set("Dir::State::lists", folder.join("lists")),
+            set("Dir::Cache", folder.join("cache")),
+            // apt's own user may not be able to write below the workspace.
+            "APT::Sandbox::User=root".to_owned(),
+        ];
+        Ok(Self { options })
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        for option in &self.options {
+            command.arg("-o").arg(option);
+        }
+        command.args(arguments);
+        command
+    }
+}
+
+/// The mirror of the system's own sources, so that a proxy set up there is used.
+fn mirror() -> String {
+    let sources = fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default();
+    let uris = sources
+        .lines()
+        .filter_map(|line| line.strip_prefix("URIs:"));
+    let mirror = uris.map(str::trim).find(|uri| !uri.contains("security"));
+    mirror.unwrap_or(MIRROR).to_owned()
+}
+
+/// Orders package names by the numbers in them, so that 6.1.0-9 comes before 6.1.0-50.
+fn by_numbers(a: &str, b: &str) -> Ordering {
+    let numbers = |name: &str| -> Vec<u64> {
+        name.split(|c: char| !c.is_ascii_digit())
+            .filter_map(|digits| digits.parse().ok())
+            .collect()
+    };
+    numbers(a).cmp(&numbers(b))
+}
+
+impl Kernel {
+    /// The named modules, each after those it depends on; built-in ones are left out.
+    pub(super) fn modules(&self, names: &[&str]) -> Result<Vec<Module>> {
+        let builtin = fs::read_to_string(self.modules.join("modules.builtin"))?;
+        let builtin: Vec<String> = builtin.lines().filter_map(module_name).collect();
+        let mut files = Vec::new();
+        walk(&self.modules.join("kernel"), &mut files)?;
+        let mut order = Vec::new();
+        for name in names {
+            load_order(name, &builtin, &files, &mut order)?;
+        }
+        Ok(order)
+    }
+}
+
+fn load_order(
+    name: &str,
+    builtin: &[String],
+    files: &[PathBuf],
+    order: &mut Vec<Module>,
+) -> Result<()> {
+    if builtin
+        .iter()
+        .chain(order.iter().map(|module| &module.name))
+        .any(|known| known == name)
+    {
+        return Ok(());
+    }
+    let named = |file: &&PathBuf| {
+        file.file_name()
+            .and_then(|file| module_name(file.to_str()?))
+            .is_some_and(|n| n == name)
+    };
+    let file = files
+        .iter()
+        .find(named)
+        .with_context(|| format!("no module {name}"))?;
+    let bytes = read_module(file)?;
+    // Dependencies have no cycles: depmod refuses them when the package is built.
+    for dependency in dependencies(&bytes) {
+        load_order(&dependency, builtin, files, order)?;
+    }
+    order.push(Module {
+        name: name.to_owned(),
+        bytes,
+    });
+    Ok(())
+}
+
+/// `kernel/drivers/net/veth.ko.xz` is `veth`; the kernel writes names with underscores.
+fn module_name(path: &str) -> Option<String> {
+    let file = path.rsplit('/').next()?;
+    let (name, _) = file.split_once(".ko")?;
+    Some(name.replace('-', "_"))
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            walk(&entry.path(), files)?;
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn read_module(file: &Path) -> Result<Vec<u8>> {
+    match file.extension().and_then(|extension| extension.to_str()) {
+        Some("xz") => {
+            tools::need("xz", "xz-utils")?;
+            tools::run_binary(Command::new("xz").arg("-dc").arg(file))
+        }
+        _ => fs::read(file).with_context(|| format!("could not read {}", file.display())),
+    }
+}
+
+/// The modules a module names in its `.modinfo` section, a list of `key=value` strings each ended
+/// by a zero byte. Debian runs depmod at installation, which does not happen here.
+fn dependencies(module: &[u8]) -> Vec<String> {
+    const KEY: &[u8] = b"\0depends=";
+    let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else {
+        return Vec::new();
+    };
+    let value = module[at + KEY.len()..]
+        .split(|byte| *byte == 0)
+        .next()
+        .unwrap_or_default();
+    let value = String::from_utf8_lossy(value);
+    value
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .map(|name| name.replace('-', "_"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_package_wins() {
+        let names = [
+            "linux-image-6.1.0-9-cloud-amd64-unsigned",
+            "linux-image-6.1.0-50-cloud-amd64-unsigned",
+            "linux-image-6.1.0-47-cloud-amd64-unsigned",
+        ];
+        assert_eq!(
+            names.iter().max_by(|a, b| by_numbers(a, b)),
+            Some(&names[1])
+        );
+        let newer = "linux-image-6.12.107+deb13-cloud-amd64-unsigned";
+        let older = "linux-image-6.12.95+deb12-cloud-amd64-unsigned";
+        assert_eq!(by_numbers(newer, older), Ordering::Greater);
+    }
+
+    #[test]
+    fn dependencies_are_read_from_the_module() {
+        let module = b"ELF\0license=GPL\0depends=nf-tables,x_tables\0name=a\0";
+        assert_eq!(dependencies(module), ["nf_tables", "x_tables"]);
+        assert_eq!(dependencies(b"\0depends=\0"), [""; 0]);
+        assert_eq!(dependencies(b"no list"), [""; 0]);
+    }
+
+    #[test]
+    fn names_come_from_files() {
+        assert_eq!(
+            module_name("kernel/net/veth.ko.xz").as_deref(),
+            Some("veth")
+        );
+        assert_eq!(module_name("a/nf-tables.ko").as_deref(), Some("nf_tables"));
+        assert_eq!(module_name("modules.order"), None);
+    }
+
+    #[test]
+    fn modules_are_ordered_by_dependency() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, depends: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, format!("x\0depends={depends}\0")).unwrap();
+            path
+        };
+        let files = [
+            file("a.ko", "b,c,inside"),
+            file("b.ko", "c"),
+            file("c.ko", ""),
+        ];
+        let mut order = Vec::new();
+        load_order("a", &["inside".to_owned()], &files, &mut order).unwrap();
+        load_order("b", &[], &files, &mut order).unwrap();
+        let names: Vec<_> = order.iter().map(|module| module.name.as_str()).collect();
+        assert_eq!(names, ["c", "b", "a"]);
+        let error = load_order("d", &[], &files, &mut order).unwrap_err();
+        assert_eq!(error.to_string(), "no module d");
+    }
+}
