@@ -65,6 +65,12 @@ pub enum NetlinkError {
         /// The address.
         ip: IpAddr,
     },
+    /// A name for dummy links that the kernel or we could not tell apart from others.
+    #[error("{prefix:?} cannot name links: 1 to 12 letters, digits or -_., the last no digit")]
+    LinkPrefix {
+        /// The name before the number.
+        prefix: String,
+    },
     /// More addresses than there may be dummy links for.
     #[error("secondary mode keeps at most {limit} addresses; use prefix mode for more")]
     TooMany {

@@ -13,6 +13,7 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod kernel;
+mod message;
 mod overlap;
 mod owner;
 mod plane;

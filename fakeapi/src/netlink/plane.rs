@@ -11,8 +11,11 @@ use super::overlap::Host;
 use super::owner::Owner;
 use super::prefix::Prefixes;
 use super::rtnetlink::Rtnetlink;
-use super::secondary::Secondary;
+use super::secondary::{self, Secondary};
 use super::{LOOPBACK_NET, Mode, NetlinkError};
+
+/// The longest name of dummy links before their number: the kernel's names have 15 bytes.
+const LINK_PREFIX_BYTES: usize = 12;
 
 /// What the modes need to know besides the pools.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +23,8 @@ pub struct Options {
     /// The addresses of clusters that exist already (from the journal). In mode `secondary` they
     /// are there after [`Plane::prepare`], and every other address on our links is gone.
     pub wanted: Vec<IpAddr>,
-    /// What dummy links are called, before their number. At most 12 bytes, because the kernel's
-    /// names have 15.
+    /// What dummy links are called, before their number: at most 12 letters, digits or `-_.`,
+    /// the last no digit.
     pub link_prefix: String,
 }
 
@@ -92,6 +95,7 @@ impl<K: Kernel> Plane<K> {
         options: &Options,
     ) -> Result<Self, NetlinkError> {
         refuse_unfit(mode, pools)?;
+        refuse_link_prefix(&options.link_prefix)?;
         let host = read_host(&kernel).await?;
         let loopback = loopback_of(&host)?;
         if mode == Mode::Port {
@@ -105,6 +109,7 @@ impl<K: Kernel> Plane<K> {
         let state = match mode {
             Mode::Loopback | Mode::Port => State::Nothing,
             Mode::Prefix => {
+                secondary::remove_left(&kernel, &host, &options.link_prefix).await?;
                 let prefixes = Prefixes::prepare(&kernel, &host, pools, loopback).await?;
                 State::Prefix {
                     prefixes,
@@ -112,6 +117,8 @@ impl<K: Kernel> Plane<K> {
                 }
             }
             Mode::Secondary => {
+                // No pool wants a route in this mode: those a run in prefix mode left go.
+                Prefixes::prepare(&kernel, &host, &[], loopback).await?;
                 let prefix = &options.link_prefix;
                 let links = Secondary::prepare(&kernel, &host, &options.wanted, prefix).await?;
                 State::Secondary {
@@ -245,6 +252,22 @@ fn refuse_unfit(mode: Mode, pools: &[IpNet]) -> Result<(), NetlinkError> {
     {
         Some((pool, why)) => Err(NetlinkError::Unfit { mode, pool, why }),
         None => Ok(()),
+    }
+}
+
+/// A number follows the prefix, so one that ends in a digit would be ambiguous.
+fn refuse_link_prefix(prefix: &str) -> Result<(), NetlinkError> {
+    let is_fit = (1..=LINK_PREFIX_BYTES).contains(&prefix.len())
+        && prefix
+            .chars()
+            .all(|part| part.is_ascii_alphanumeric() || "-_.".contains(part))
+        && !prefix.ends_with(|last: char| last.is_ascii_digit());
+    if is_fit {
+        Ok(())
+    } else {
+        Err(NetlinkError::LinkPrefix {
+            prefix: prefix.to_owned(),
+        })
     }
 }
 

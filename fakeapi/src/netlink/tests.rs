@@ -137,6 +137,40 @@ async fn prefix_adopts_its_routes_removes_stale_ones_and_cleans_up() {
 }
 
 #[tokio::test]
+async fn a_change_of_mode_removes_what_the_other_left() {
+    let kernel = Arc::new(FakeKernel::new());
+    let pools = ["10.60.0.0/16"];
+    drop(prepare(&kernel, Mode::Prefix, &pools, &[]).await.unwrap());
+    drop(
+        prepare(&kernel, Mode::Secondary, &pools, &["10.60.0.1"])
+            .await
+            .unwrap(),
+    );
+    assert_eq!(kernel.marked_routes(), [""; 0]);
+    assert_eq!(kernel.addresses_of("fakeapi0"), ["10.60.0.1/32"]);
+    drop(prepare(&kernel, Mode::Prefix, &pools, &[]).await.unwrap());
+    assert_eq!(kernel.marked_routes(), ["10.60.0.0/16"]);
+    assert_eq!(kernel.host.lock().links.len(), 2, "lo and eth0");
+}
+
+#[tokio::test]
+async fn names_of_links_are_checked() {
+    for prefix in ["", "fakeapi1", "a/b", "a b", "thirteenbytes"] {
+        let kernel = Arc::new(FakeKernel::new());
+        let options = Options {
+            link_prefix: prefix.to_owned(),
+            ..Options::default()
+        };
+        let pools = nets(&["10.60.0.0/16"]);
+        let outcome = Plane::prepare_on(kernel, None, Mode::Secondary, &pools, &options).await;
+        assert!(
+            matches!(outcome, Err(NetlinkError::LinkPrefix { .. })),
+            "{prefix:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_failed_start_leaves_nothing_behind() {
     let kernel = Arc::new(FakeKernel::new());
     *kernel.cursed.lock() = ips(&["10.61.0.0", "10.60.0.1"]);
