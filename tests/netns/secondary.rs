@@ -183,3 +183,22 @@ fn a_pool_of_another_link_is_refused_by_its_name() {
         assert_eq!(link(&kernel, "fakeapi0").await, None, "nothing was changed");
     });
 }
+
+#[test]
+fn a_change_of_mode_removes_what_the_other_left() {
+    with_dummy("secondary: change of mode", async |kernel| {
+        let options = Options::default();
+        drop(prepare(vec![v4(0), v6(0)]).await.unwrap());
+        drop(
+            Plane::prepare(Mode::Prefix, &pools(), &options)
+                .await
+                .unwrap(),
+        );
+        assert_eq!(link(&kernel, "fakeapi0").await, None);
+        assert_reachable(v4(99));
+        let plane = prepare(vec![v4(0)]).await.unwrap();
+        assert_reachable(v4(0));
+        assert_unreachable(v4(99));
+        plane.close(false).await.unwrap();
+    });
+}

@@ -44,6 +44,11 @@ impl fmt::Display for Verdict {
 }
 
 impl Verdict {
+    /// Whether every test passed and at least one ran.
+    pub(super) fn is_success(&self) -> bool {
+        self.success
+    }
+
     /// Reads `vm: success 12 passed 0 failed 1 skipped`.
     fn parse(line: &str) -> Option<Self> {
         let (word, counts) = line.strip_prefix("vm: ")?.split_once(' ')?;
@@ -173,7 +178,7 @@ mod tests {
         let verdict = watched(&["boot", line, "power off"], minute).unwrap();
         assert_eq!(verdict.to_string(), "success: 12 passed 0 failed 1 skipped");
         let verdict = watched(&["vm: failure 1 passed 2 failed 0 skipped"], minute).unwrap();
-        assert!(!verdict.success);
+        assert!(!verdict.is_success());
         let error = watched(&["it says vm: success"], minute)
             .unwrap_err()
             .to_string();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::kernel::Module;
+use super::modules::Module;
 use super::payload::Payload;
 
 /// File types in a mode.

@@ -9,13 +9,14 @@
 mod guest;
 mod initramfs;
 mod kernel;
+mod modules;
 mod payload;
 mod tools;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use guest::Verdict;
 
@@ -46,23 +47,25 @@ pub(crate) fn run(versions: &[String]) -> Result<()> {
     }
     let mut failures = 0;
     for (version, outcome, took) in summary {
-        let verdict = match outcome {
-            Ok(verdict) => verdict.to_string(),
-            Err(error) => format!("error: {error}"),
-        };
-        failures += usize::from(!verdict.starts_with("success"));
-        println!("vm {version}: {verdict} in {:.1} s", took.as_secs_f64());
+        failures += usize::from(!outcome.as_ref().is_ok_and(Verdict::is_success));
+        let told = outcome.map_or_else(
+            |error| format!("error: {error}"),
+            |verdict| verdict.to_string(),
+        );
+        println!("vm {version}: {told} in {:.1} s", took.as_secs_f64());
     }
-    if failures > 0 {
-        bail!("{failures} of {} guests failed", versions.len())
-    }
+    ensure!(
+        failures == 0,
+        "{failures} of {} guests failed",
+        versions.len()
+    );
     Ok(())
 }
 
 fn run_one(version: &str, payload: &payload::Payload) -> Result<Verdict> {
     let folder = cache().join(version);
     let kernel = kernel::fetch(version, &folder)?;
-    let modules = kernel.modules(&MODULES)?;
+    let modules = modules::find(&kernel.modules, &MODULES)?;
     let image = folder.join("initramfs.cpio");
     initramfs::write(&image, payload, &modules)
         .with_context(|| format!("could not write {}", image.display()))?;
