@@ -110,7 +110,7 @@ pub trait Kernel: Send + Sync + 'static {
     /// All addresses of all links.
     fn addresses(&self) -> impl Future<Output = io::Result<Vec<Address>>> + Send;
 
-    /// The routes of all tables.
+    /// The IPv4 and IPv6 routes of all tables.
     fn routes(&self) -> impl Future<Output = io::Result<Vec<Route>>> + Send;
 
     /// Makes a dummy link, and sets it up.

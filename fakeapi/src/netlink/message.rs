@@ -277,6 +277,20 @@ mod tests {
     }
 
     #[test]
+    fn a_table_beyond_a_byte_and_the_first_hop_are_read() {
+        let mut route = local_route("10.0.0.0/8".parse().unwrap(), 1);
+        route
+            .attributes
+            .retain(|attribute| !matches!(attribute, RouteAttribute::Oif(_)));
+        let mut hop = netlink_packet_route::route::RouteNextHop::default();
+        hop.interface_index = 4;
+        route.attributes.push(RouteAttribute::MultiPath(vec![hop]));
+        route.attributes.push(RouteAttribute::Table(1000));
+        let read = read_route(RouteNetlinkMessage::NewRoute(route)).unwrap();
+        assert_eq!((read.table, read.link), (1000, Some(4)));
+    }
+
+    #[test]
     fn our_dummy_and_addresses_are_read_back_as_ours() {
         let read = read_link(RouteNetlinkMessage::NewLink(dummy_link("fakeapi7"))).unwrap();
         let name = "fakeapi7".to_owned();

@@ -38,6 +38,9 @@ impl Default for Options {
 }
 
 /// Cluster addresses in the kernel, for the time of one run.
+///
+/// Dropping it without [`Plane::close`] leaves everything as a killed run would: the next one
+/// adopts it.
 #[derive(Debug)]
 pub struct Plane<K = Rtnetlink> {
     mode: Mode,
