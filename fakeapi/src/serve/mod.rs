@@ -6,7 +6,7 @@
 //!
 //! Follow a connection in this order: [`listener`] opens the sockets, [`worker`] accepts, admits
 //! and routes, [`tls`] answers with the cluster's certificate, [`client_cert`] tells who the peer
-//! is, [`conn`] speaks HTTP, [`drain`] ends it. [`limits`] names every bound on the way and
+//! is, `conn` speaks HTTP, [`drain`] ends it. [`limits`] names every bound on the way and
 //! [`stats`] counts every outcome.
 //!
 //! Who answers is not known here: the registry of clusters implements [`Directory`], a cluster
