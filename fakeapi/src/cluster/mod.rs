@@ -4,5 +4,9 @@
 //! A cluster costs what makes it different from the next one. Everything else is a template that
 //! the whole process shares, rendered when somebody reads.
 
+pub mod base;
+pub mod baseline;
 pub mod identity;
 pub mod kubeconfig;
+pub mod nodes;
+pub mod template;

@@ -36,7 +36,7 @@ pub(super) struct ToSign<'a> {
     pub(super) issuer: &'a [u8],
     /// The subject's Name.
     pub(super) subject: &'a [u8],
-    /// The subject's key, as SubjectPublicKeyInfo.
+    /// The subject's key, as `SubjectPublicKeyInfo`.
     pub(super) public_key: &'a [u8],
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,

@@ -80,7 +80,7 @@ impl SubjectNames {
         self.dns.is_empty() && self.ips.is_empty()
     }
 
-    /// The names as GeneralNames.
+    /// The names as `GeneralNames`.
     pub(super) fn der(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for name in &self.dns {

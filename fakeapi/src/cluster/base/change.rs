@@ -1,0 +1,363 @@
+//! What nodes change when they come, change and go.
+//!
+//! Each change of an object has a revision of its own, counted from the one that the store gives.
+//! The calls here fit `MemoryStore::change_base`.
+
+use std::sync::Arc;
+
+use apiserver::storage::{BaseChange, EventKind, Key};
+use jiff::Timestamp;
+
+use super::super::baseline::RESOURCES;
+use super::super::nodes::PodKind;
+use super::super::nodes::names::suffix;
+use super::read::{LEASES, SYSTEM};
+use super::{Activation, ClusterBase, DnsHost, Leader};
+use crate::register::NodeSpec;
+
+/// A worker came before the first control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the cluster has no control-plane node yet")]
+pub struct NotActivated;
+
+/// Changes as they are gathered.
+struct Changes {
+    first: u64,
+    now: i64,
+    list: Vec<BaseChange>,
+}
+
+impl Changes {
+    fn new(first: u64, now: Timestamp) -> Self {
+        Self {
+            first,
+            now: now.as_second(),
+            list: Vec::new(),
+        }
+    }
+
+    /// The revision of the change that comes next.
+    fn next(&self) -> u64 {
+        self.first + u64::try_from(self.list.len()).expect("a count fits")
+    }
+
+    fn added(&mut self, key: Key) {
+        self.list.push(BaseChange {
+            kind: EventKind::Added,
+            key,
+            last: None,
+        });
+    }
+
+    /// Tells that an object changes; to be called before it does.
+    fn modified(&mut self, base: &ClusterBase, key: Key) {
+        let last = base.render(&key, self.now, None).map(Arc::new);
+        self.list.push(BaseChange {
+            kind: EventKind::Modified,
+            key,
+            last,
+        });
+    }
+
+    /// Tells that an object goes; to be called before it does.
+    fn deleted(&mut self, base: &ClusterBase, key: Key) {
+        let last = base.render(&key, self.now, Some(self.next())).map(Arc::new);
+        self.list.push(BaseChange {
+            kind: EventKind::Deleted,
+            key,
+            last,
+        });
+    }
+}
+
+impl ClusterBase {
+    /// Makes what kubeadm makes with the first control plane, which runs `version` if it says
+    /// so. Nothing is done in an active cluster.
+    pub fn activate(
+        &mut self,
+        version: Option<&str>,
+        first_revision: u64,
+        now: Timestamp,
+    ) -> Vec<BaseChange> {
+        let mut changes = Changes::new(first_revision, now);
+        self.activate_into(version, &mut changes);
+        changes.list
+    }
+
+    /// Adds a node, or updates the one that is there: labels are added and overwritten,
+    /// providerID, uuid and version replaced when given. The first control plane activates the
+    /// cluster.
+    ///
+    /// A Node that clients have written to must be updated in the store: see
+    /// [`merge_node`](super::super::nodes::merge_node).
+    ///
+    /// # Errors
+    /// [`NotActivated`] for a worker in a cluster without a control plane; nothing has changed
+    /// then.
+    pub fn put_node(
+        &mut self,
+        spec: &NodeSpec,
+        first_revision: u64,
+        now: Timestamp,
+    ) -> Result<Vec<BaseChange>, NotActivated> {
+        let mut changes = Changes::new(first_revision, now);
+        if self.activation.is_none() {
+            if !spec.control_plane() {
+                return Err(NotActivated);
+            }
+            self.activate_into(spec.version.as_deref(), &mut changes);
+        }
+        if self.nodes.get(&spec.name).is_some() {
+            self.update_node(spec, &mut changes);
+        } else {
+            self.add_node(spec, &mut changes);
+        }
+        self.find_api_version();
+        Ok(changes.list)
+    }
+
+    /// Takes a node away, with its lease and its pods; `None` when it is not there.
+    pub fn remove_node(
+        &mut self,
+        name: &str,
+        first_revision: u64,
+        now: Timestamp,
+    ) -> Option<Vec<BaseChange>> {
+        let name = self.nodes.get(name)?.0.clone();
+        let mut changes = Changes::new(first_revision, now);
+        let dns_moves = self.dns.as_ref().is_some_and(|dns| dns.node == name);
+        if dns_moves {
+            for key in self.dns_keys() {
+                changes.deleted(self, key);
+            }
+        }
+        for key in self.pod_keys(&name) {
+            changes.deleted(self, key);
+        }
+        changes.deleted(self, Key::new(RESOURCES.leases, LEASES, &name));
+        changes.deleted(self, Key::new(RESOURCES.nodes, "", &name));
+        self.count_node(&mut changes);
+        if dns_moves {
+            self.count_dns(&mut changes);
+        }
+        self.nodes.remove(&name);
+        if self
+            .leader
+            .as_ref()
+            .is_some_and(|leader| leader.node == name)
+        {
+            self.leader = None;
+            if let Some(next) = self.nodes.oldest_control_plane() {
+                self.lead(next, &mut changes);
+            }
+        }
+        if dns_moves {
+            self.dns = None;
+            self.place_dns(&mut changes);
+        }
+        self.find_api_version();
+        Some(changes.list)
+    }
+
+    /// Makes the etcd member on `node` the leader; `None` when it is no control plane. No change
+    /// when it leads already.
+    pub fn move_leader(
+        &mut self,
+        node: &str,
+        first_revision: u64,
+        now: Timestamp,
+    ) -> Option<Vec<BaseChange>> {
+        let name = self.nodes.get(node)?.0.clone();
+        self.nodes.etcd(&name)?;
+        let mut changes = Changes::new(first_revision, now);
+        let former = self.leader.as_ref().map(|leader| leader.node.clone());
+        if former.as_ref() == Some(&name) {
+            return Some(Vec::new());
+        }
+        if let Some(former) = former {
+            let revision = changes.next();
+            changes.modified(self, pod_key(PodKind::Etcd, &former));
+            self.nodes.set_etcd(&former, revision);
+        }
+        self.lead(name, &mut changes);
+        Some(changes.list)
+    }
+
+    /// The control plane whose etcd member leads.
+    pub fn etcd_leader(&self) -> Option<&str> {
+        self.leader.as_ref().map(|leader| &*leader.node)
+    }
+
+    fn activate_into(&mut self, version: Option<&str>, changes: &mut Changes) {
+        if self.activation.is_some() {
+            return;
+        }
+        if let Some(version) = version {
+            self.version = version.into();
+            self.api_version = self.version.clone();
+        }
+        self.activation = Some(Activation {
+            first: changes.next(),
+            at: changes.now,
+            daemonset: 0,
+            deployment: 0,
+        });
+        for entry in self.baseline.activation() {
+            changes.added(entry.key.clone());
+        }
+    }
+
+    fn add_node(&mut self, spec: &NodeSpec, changes: &mut Changes) {
+        let version = spec.version.as_deref().unwrap_or(&self.version);
+        let known = [&self.version, &self.api_version];
+        let version = known
+            .into_iter()
+            .find(|known| ***known == *version)
+            .map_or_else(|| version.into(), Arc::clone);
+        self.count_node(changes);
+        let origin = changes.next();
+        let seed = self.name_seed();
+        let name = self.nodes.insert(spec, version, changes.now, origin, seed);
+        if spec.control_plane() {
+            let etcd = origin + 2 + PodKind::Etcd.offset();
+            self.nodes.set_etcd(&name, etcd);
+        }
+        changes.added(Key::new(RESOURCES.nodes, "", &name));
+        changes.added(Key::new(RESOURCES.leases, LEASES, &name));
+        for key in self.pod_keys(&name) {
+            changes.added(key);
+        }
+        if spec.control_plane() && self.leader.is_none() {
+            // Its pod is new: that it leads is no change of it.
+            self.leader = Some(Leader {
+                node: name,
+                since: changes.now,
+            });
+        }
+        if self.dns.is_none() {
+            self.count_dns(changes);
+            self.place_dns(changes);
+        }
+    }
+
+    fn update_node(&mut self, spec: &NodeSpec, changes: &mut Changes) {
+        let Some((name, record)) = self.nodes.get(&spec.name) else {
+            return;
+        };
+        let (name, mut next) = (name.clone(), record.clone());
+        let changed = next.update(spec);
+        if changed.node {
+            next.revision = changes.next();
+            changes.modified(self, Key::new(RESOURCES.nodes, "", &name));
+        }
+        if changed.version || changed.promoted {
+            next.pods = changes.next();
+            for key in self.pod_keys(&name) {
+                changes.modified(self, key);
+            }
+        }
+        let etcd = next.pods + PodKind::Etcd.offset();
+        let pods_changed = changed.version || changed.promoted;
+        if let Some(record) = self.nodes.get_mut(&name) {
+            *record = next;
+        }
+        if changed.promoted {
+            for kind in PodKind::STATIC {
+                changes.added(pod_key(kind, &name));
+            }
+        }
+        if changed.promoted || pods_changed && self.nodes.etcd(&name).is_some() {
+            self.nodes.set_etcd(&name, etcd);
+        }
+        if changed.promoted && self.leader.is_none() {
+            self.leader = Some(Leader {
+                node: name,
+                since: changes.now,
+            });
+        }
+    }
+
+    /// The keys of a node's pods, in the order of their revisions.
+    fn pod_keys(&self, name: &str) -> Vec<Key> {
+        let Some((_, record)) = self.nodes.get(name) else {
+            return Vec::new();
+        };
+        let proxy = format!("{}{}", PodKind::KubeProxy.prefix(), suffix(record.proxy));
+        let mut keys = vec![Key::new(RESOURCES.pods, SYSTEM, &proxy)];
+        if self.nodes.etcd(name).is_some() {
+            keys.extend(PodKind::STATIC.map(|kind| pod_key(kind, name)));
+        }
+        keys
+    }
+
+    fn dns_keys(&self) -> Vec<Key> {
+        let names = self.dns_names();
+        names
+            .map(|name| Key::new(RESOURCES.pods, SYSTEM, &name))
+            .collect()
+    }
+
+    /// Tells that the number of nodes changes; to be called before it does.
+    fn count_node(&mut self, changes: &mut Changes) {
+        let revision = changes.next();
+        changes.modified(self, self.baseline.daemonset.clone());
+        if let Some(activation) = &mut self.activation {
+            activation.daemonset = revision;
+        }
+    }
+
+    /// Tells that the number of CoreDNS' pods changes; to be called before it does.
+    fn count_dns(&mut self, changes: &mut Changes) {
+        let revision = changes.next();
+        changes.modified(self, self.baseline.deployment.clone());
+        changes.modified(self, self.baseline.replicaset.clone());
+        if let Some(activation) = &mut self.activation {
+            activation.deployment = revision;
+        }
+    }
+
+    /// Starts CoreDNS on the oldest node, if there is one.
+    fn place_dns(&mut self, changes: &mut Changes) {
+        if let Some(node) = self.nodes.oldest() {
+            self.dns = Some(DnsHost {
+                node,
+                revision: changes.next(),
+                since: changes.now,
+            });
+            for key in self.dns_keys() {
+                changes.added(key);
+            }
+        }
+    }
+
+    /// Makes a control plane's etcd member the leader.
+    fn lead(&mut self, node: Arc<str>, changes: &mut Changes) {
+        let revision = changes.next();
+        changes.modified(self, pod_key(PodKind::Etcd, &node));
+        self.nodes.set_etcd(&node, revision);
+        self.leader = Some(Leader {
+            node,
+            since: changes.now,
+        });
+    }
+
+    /// Finds the newest version among control planes.
+    pub(super) fn find_api_version(&mut self) {
+        let control_planes = self.nodes.control_planes_from(std::ops::Bound::Unbounded);
+        let versions = control_planes.filter_map(|name| Some(&self.nodes.get(name)?.1.version));
+        let newest = versions.max_by_key(|version| numbers(version));
+        self.api_version = newest.unwrap_or(&self.version).clone();
+    }
+}
+
+fn pod_key(kind: PodKind, node: &str) -> Key {
+    Key::new(RESOURCES.pods, SYSTEM, &format!("{}{node}", kind.prefix()))
+}
+
+/// A version as numbers that order as versions do; what is no number counts as 0.
+fn numbers(version: &str) -> [u32; 3] {
+    let release = version.trim_start_matches('v');
+    let release = release.split(['-', '+']).next().unwrap_or_default();
+    let mut parts = release.split('.').map(|part| part.parse().unwrap_or(0));
+    [(); 3].map(|()| parts.next().unwrap_or(0))
+}

@@ -1,0 +1,100 @@
+//! What must be written down of a base, and the base made from it again.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::baseline::Baseline;
+use super::super::nodes::{NodeState, NodeTable};
+use super::{Activation, ClusterBase, ClusterFacts, DnsHost, Leader};
+
+/// A base as it is written down, beside the cluster's facts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BaseState {
+    version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    activation: Option<ActivationState>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leader: Option<Place>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dns: Option<Place>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    nodes: Vec<NodeState>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct ActivationState {
+    first: u64,
+    at: i64,
+    daemonset: u64,
+    deployment: u64,
+}
+
+/// Where something is since when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    node: String,
+    since: i64,
+    #[serde(default)]
+    revision: u64,
+}
+
+impl ClusterBase {
+    /// What must be written down to have this base again after [`Self::from_state`].
+    pub fn state(&self) -> BaseState {
+        let Self {
+            facts: _,
+            baseline: _,
+            version,
+            api_version: _,
+            activation,
+            nodes,
+            leader,
+            dns,
+        } = self;
+        BaseState {
+            version: version.to_string(),
+            activation: activation.map(|a| ActivationState {
+                first: a.first,
+                at: a.at,
+                daemonset: a.daemonset,
+                deployment: a.deployment,
+            }),
+            leader: leader.as_ref().map(|leader| Place {
+                node: leader.node.to_string(),
+                since: leader.since,
+                revision: 0,
+            }),
+            dns: dns.as_ref().map(|dns| Place {
+                node: dns.node.to_string(),
+                since: dns.since,
+                revision: dns.revision,
+            }),
+            nodes: nodes.states(),
+        }
+    }
+
+    /// The base that [`Self::state`] wrote down.
+    pub fn from_state(facts: Arc<ClusterFacts>, baseline: Arc<Baseline>, state: BaseState) -> Self {
+        let mut this = Self::new(facts, baseline, &state.version);
+        this.activation = state.activation.map(|a| Activation {
+            first: a.first,
+            at: a.at,
+            daemonset: a.daemonset,
+            deployment: a.deployment,
+        });
+        this.nodes = NodeTable::from_states(state.nodes, &this.version);
+        this.leader = state.leader.map(|place| Leader {
+            node: place.node.into(),
+            since: place.since,
+        });
+        this.dns = state.dns.map(|place| DnsHost {
+            node: place.node.into(),
+            revision: place.revision,
+            since: place.since,
+        });
+        this.find_api_version();
+        this
+    }
+}

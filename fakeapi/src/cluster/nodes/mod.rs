@@ -1,0 +1,16 @@
+//! The nodes of a cluster: a few words each, and what a kubelet and its pods look like made from
+//! them when somebody reads.
+
+pub(super) mod heartbeat;
+mod merge;
+pub(super) mod names;
+mod record;
+mod table;
+mod templates;
+
+pub use heartbeat::{LEASE_PERIOD, STATUS_PERIOD};
+pub use merge::merge_node;
+pub use names::PodKind;
+pub use record::{NodeRecord, NodeState, ROLE_LABEL, UUID_LABEL};
+pub use table::NodeTable;
+pub(super) use templates::NodeTemplates;

@@ -1,0 +1,253 @@
+//! The nodes of one cluster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::names::{SUFFIXES, spread};
+use super::record::{NodeRecord, NodeState, encode_labels, given};
+use crate::register::NodeSpec;
+
+/// The nodes of one cluster, by name.
+#[derive(Debug, Default)]
+pub struct NodeTable {
+    nodes: BTreeMap<Arc<str>, NodeRecord>,
+    /// The control planes, with the revisions of their etcd pods: those change by themselves
+    /// when leadership moves.
+    control_planes: BTreeMap<Arc<str>, u64>,
+    /// The nodes by the suffixes of their kube-proxy pods.
+    proxies: BTreeMap<u32, Arc<str>>,
+    /// Numbers of nodes that are gone, to be given again.
+    free: Vec<u32>,
+}
+
+impl NodeTable {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// One node, and its name as it is kept.
+    pub fn get(&self, name: &str) -> Option<(&Arc<str>, &NodeRecord)> {
+        self.nodes.get_key_value(name)
+    }
+
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut NodeRecord> {
+        self.nodes.get_mut(name)
+    }
+
+    /// The revision of the etcd pod of a control plane; `None` for workers.
+    pub(crate) fn etcd(&self, name: &str) -> Option<u64> {
+        self.control_planes.get(name).copied()
+    }
+
+    /// Makes a node a control plane, or tells the new revision of its etcd pod.
+    pub(crate) fn set_etcd(&mut self, name: &Arc<str>, revision: u64) {
+        self.control_planes.insert(name.clone(), revision);
+    }
+
+    /// The node whose kube-proxy pod has this suffix.
+    pub(crate) fn by_proxy(&self, suffix: u32) -> Option<&Arc<str>> {
+        self.proxies.get(&suffix)
+    }
+
+    /// The nodes in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &NodeRecord)> {
+        self.nodes.iter()
+    }
+
+    /// The names of nodes from a bound on, in order.
+    pub(crate) fn names_from<'a>(
+        &'a self,
+        from: std::ops::Bound<&str>,
+    ) -> impl Iterator<Item = &'a str> + use<'a> {
+        let range = (from, std::ops::Bound::Unbounded);
+        self.nodes.range::<str, _>(range).map(|(name, _)| &**name)
+    }
+
+    /// The names of control planes from a bound on, in order.
+    pub(crate) fn control_planes_from<'a>(
+        &'a self,
+        from: std::ops::Bound<&str>,
+    ) -> impl Iterator<Item = &'a str> + use<'a> {
+        let range = (from, std::ops::Bound::Unbounded);
+        let names = self.control_planes.range::<str, _>(range);
+        names.map(|(name, _)| &**name)
+    }
+
+    /// The suffixes of kube-proxy pods, in order.
+    pub(crate) fn proxies(&self) -> impl Iterator<Item = u32> {
+        self.proxies.keys().copied()
+    }
+
+    /// The node that came first, among control planes if there are any.
+    pub(crate) fn oldest(&self) -> Option<Arc<str>> {
+        let oldest = self
+            .iter()
+            .min_by_key(|(name, record)| (!self.control_planes.contains_key(*name), record.origin));
+        oldest.map(|(name, _)| name.clone())
+    }
+
+    /// The control plane that came first.
+    pub(crate) fn oldest_control_plane(&self) -> Option<Arc<str>> {
+        let name = self.oldest()?;
+        self.control_planes.contains_key(&name).then_some(name)
+    }
+
+    /// Adds a node that is not there, whose first object has revision `origin`. Its etcd pod's
+    /// revision must be set with [`Self::set_etcd`] when it is a control plane.
+    pub(crate) fn insert(
+        &mut self,
+        spec: &NodeSpec,
+        version: Arc<str>,
+        created: i64,
+        origin: u64,
+        seed: u64,
+    ) -> Arc<str> {
+        let mut proxy = spread(seed, origin);
+        while self.proxies.contains_key(&proxy) {
+            proxy = (proxy + 1) % SUFFIXES;
+        }
+        let next = u32::try_from(self.nodes.len()).expect("fewer than 2^32 nodes fit in memory");
+        let record = NodeRecord {
+            provider_id: spec.provider_id.as_deref().map(Into::into),
+            uuid: given(spec.uuid.as_deref()).map(Into::into),
+            labels: encode_labels(&spec.labels),
+            version,
+            created,
+            origin,
+            revision: origin,
+            pods: origin + 2,
+            // Without gaps, the next free number is the count.
+            ordinal: self.free.pop().unwrap_or(next),
+            proxy,
+        };
+        let name: Arc<str> = spec.name.as_str().into();
+        self.proxies.insert(proxy, name.clone());
+        self.nodes.insert(name.clone(), record);
+        name
+    }
+
+    /// Takes a node away.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<NodeRecord> {
+        let record = self.nodes.remove(name)?;
+        self.control_planes.remove(name);
+        self.proxies.remove(&record.proxy);
+        self.free.push(record.ordinal);
+        Some(record)
+    }
+
+    /// What must be written down to have the table again.
+    pub(crate) fn states(&self) -> Vec<NodeState> {
+        let state = |(name, record): (&Arc<str>, &NodeRecord)| NodeState {
+            spec: record.spec(name),
+            created: record.created,
+            origin: record.origin,
+            revision: record.revision,
+            pods: record.pods,
+            etcd: self.etcd(name).unwrap_or_default(),
+            ordinal: record.ordinal,
+            proxy: record.proxy,
+        };
+        self.iter().map(state).collect()
+    }
+
+    /// The table that [`Self::states`] wrote down; nodes of one version share its text.
+    pub(crate) fn from_states(states: Vec<NodeState>, version: &Arc<str>) -> Self {
+        let mut this = Self::default();
+        let mut versions = vec![version.clone()];
+        for state in states {
+            let given_version = state.spec.version.as_deref().unwrap_or(version);
+            let known = versions.iter().find(|known| ***known == *given_version);
+            let version = known.cloned().unwrap_or_else(|| {
+                let new: Arc<str> = given_version.into();
+                versions.push(new.clone());
+                new
+            });
+            this.restore(&state, version);
+        }
+        let mut taken: Vec<u32> = this.nodes.values().map(|record| record.ordinal).collect();
+        taken.sort_unstable();
+        let end = taken.last().map_or(0, |last| last + 1);
+        this.free = (0..end)
+            .filter(|ordinal| taken.binary_search(ordinal).is_err())
+            .collect();
+        this
+    }
+
+    fn restore(&mut self, state: &NodeState, version: Arc<str>) {
+        let NodeState {
+            spec,
+            created,
+            origin,
+            revision,
+            pods,
+            etcd,
+            ordinal,
+            proxy,
+        } = state;
+        let name: Arc<str> = spec.name.as_str().into();
+        if *etcd > 0 {
+            self.control_planes.insert(name.clone(), *etcd);
+        }
+        self.proxies.insert(*proxy, name.clone());
+        let record = NodeRecord {
+            provider_id: spec.provider_id.as_deref().map(Into::into),
+            uuid: spec.uuid.as_deref().map(Into::into),
+            labels: encode_labels(&spec.labels),
+            version,
+            created: *created,
+            origin: *origin,
+            revision: *revision,
+            pods: *pods,
+            ordinal: *ordinal,
+            proxy: *proxy,
+        };
+        self.nodes.insert(name, record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(name: &str) -> NodeSpec {
+        NodeSpec {
+            name: name.to_owned(),
+            ..NodeSpec::default()
+        }
+    }
+
+    #[test]
+    fn numbers_are_unique_and_given_again() {
+        let version: Arc<str> = "v1.36.3".into();
+        let mut table = NodeTable::default();
+        let ordinal = |table: &mut NodeTable, name: &str, origin| {
+            table.insert(&spec(name), version.clone(), 0, origin, 7);
+            table.get(name).unwrap().1.ordinal
+        };
+        assert_eq!(ordinal(&mut table, "a", 10), 0);
+        assert_eq!(ordinal(&mut table, "b", 20), 1);
+        assert_eq!(ordinal(&mut table, "c", 30), 2);
+        table.remove("b");
+        let mut table = NodeTable::from_states(table.states(), &version);
+        assert_eq!(ordinal(&mut table, "d", 40), 1);
+        assert_eq!(ordinal(&mut table, "e", 50), 3);
+    }
+
+    #[test]
+    fn suffixes_that_would_meet_move_on() {
+        let version: Arc<str> = "v1.36.3".into();
+        let mut table = NodeTable::default();
+        table.insert(&spec("a"), version.clone(), 0, 5, 7);
+        table.insert(&spec("b"), version, 0, 5 + u64::from(SUFFIXES), 7);
+        let suffixes: Vec<u32> = table.proxies().collect();
+        assert_eq!(suffixes.len(), 2);
+        assert_eq!(suffixes[1], suffixes[0] + 1);
+        assert_eq!(&**table.by_proxy(suffixes[1]).unwrap(), "b");
+    }
+}
