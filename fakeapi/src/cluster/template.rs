@@ -58,7 +58,7 @@ holes! {
     Version = "version",
     /// The version as a tag of images.
     VersionTag = "version-tag",
-    /// The tag of CoreDNS' image.
+    /// The tag of coredns' image.
     CorednsTag = "coredns-tag",
     /// The tag of etcd's image.
     EtcdTag = "etcd-tag",
@@ -86,11 +86,11 @@ holes! {
     AnyAddress = "any-address",
     /// How many nodes there are, a number.
     Nodes = "nodes",
-    /// How many CoreDNS pods run, a number.
+    /// How many coredns pods run, a number.
     DnsReady = "dns-ready",
     /// How many do not, a number.
     DnsMissing = "dns-missing",
-    /// The status of the condition Available of CoreDNS.
+    /// The status of the condition Available of coredns.
     DnsAvailable = "dns-available",
     /// Its reason.
     DnsReason = "dns-reason",

@@ -112,7 +112,7 @@ impl ClusterBase {
         } else {
             self.add_node(spec, &mut changes);
         }
-        self.find_api_version();
+        self.find_version();
         Ok(changes.list)
     }
 
@@ -155,7 +155,7 @@ impl ClusterBase {
             self.dns = None;
             self.place_dns(&mut changes);
         }
-        self.find_api_version();
+        self.find_version();
         Some(changes.list)
     }
 
@@ -193,8 +193,8 @@ impl ClusterBase {
             return;
         }
         if let Some(version) = version {
-            self.version = version.into();
-            self.api_version = self.version.clone();
+            self.first_version = version.into();
+            self.version = self.first_version.clone();
         }
         self.activation = Some(Activation {
             first: changes.next(),
@@ -209,7 +209,7 @@ impl ClusterBase {
 
     fn add_node(&mut self, spec: &NodeSpec, changes: &mut Changes) {
         let version = spec.version.as_deref().unwrap_or(&self.version);
-        let known = [&self.version, &self.api_version];
+        let known = [&self.version, &self.first_version];
         let version = known
             .into_iter()
             .find(|known| ***known == *version)
@@ -245,31 +245,31 @@ impl ClusterBase {
             return;
         };
         let (name, mut next) = (name.clone(), record.clone());
-        let changed = next.update(spec);
-        if changed.node {
+        let news = next.update(spec);
+        if news.node {
             next.revision = changes.next();
             changes.modified(self, Key::new(RESOURCES.nodes, "", &name));
         }
-        if changed.version || changed.promoted {
+        if news.version || news.promoted {
             next.pods = changes.next();
             for key in self.pod_keys(&name) {
                 changes.modified(self, key);
             }
         }
         let etcd = next.pods + PodKind::Etcd.offset();
-        let pods_changed = changed.version || changed.promoted;
+        let pods_changed = news.version || news.promoted;
         if let Some(record) = self.nodes.get_mut(&name) {
             *record = next;
         }
-        if changed.promoted {
+        if news.promoted {
             for kind in PodKind::STATIC {
                 changes.added(pod_key(kind, &name));
             }
         }
-        if changed.promoted || pods_changed && self.nodes.etcd(&name).is_some() {
+        if news.promoted || pods_changed && self.nodes.etcd(&name).is_some() {
             self.nodes.set_etcd(&name, etcd);
         }
-        if changed.promoted && self.leader.is_none() {
+        if news.promoted && self.leader.is_none() {
             self.leader = Some(Leader {
                 node: name,
                 since: changes.now,
@@ -306,7 +306,7 @@ impl ClusterBase {
         }
     }
 
-    /// Tells that the number of CoreDNS' pods changes; to be called before it does.
+    /// Tells that the number of coredns' pods changes; to be called before it does.
     fn count_dns(&mut self, changes: &mut Changes) {
         let revision = changes.next();
         changes.modified(self, self.baseline.deployment.clone());
@@ -316,7 +316,7 @@ impl ClusterBase {
         }
     }
 
-    /// Starts CoreDNS on the oldest node, if there is one.
+    /// Starts coredns on the oldest node, if there is one.
     fn place_dns(&mut self, changes: &mut Changes) {
         if let Some(node) = self.nodes.oldest() {
             self.dns = Some(DnsHost {
@@ -342,11 +342,11 @@ impl ClusterBase {
     }
 
     /// Finds the newest version among control planes.
-    pub(super) fn find_api_version(&mut self) {
+    pub(super) fn find_version(&mut self) {
         let control_planes = self.nodes.control_planes_from(std::ops::Bound::Unbounded);
         let versions = control_planes.filter_map(|name| Some(&self.nodes.get(name)?.1.version));
         let newest = versions.max_by_key(|version| numbers(version));
-        self.api_version = newest.unwrap_or(&self.version).clone();
+        self.version = newest.unwrap_or(&self.first_version).clone();
     }
 }
 

@@ -50,14 +50,14 @@ pub struct ClusterBase {
     facts: Arc<ClusterFacts>,
     baseline: Arc<Baseline>,
     /// The version at activation, which the baseline shows for ever: an upgrade writes.
-    version: Arc<str>,
+    first_version: Arc<str>,
     /// The newest version among control planes.
-    api_version: Arc<str>,
+    version: Arc<str>,
     activation: Option<Activation>,
     nodes: NodeTable,
     /// The etcd member that leads.
     leader: Option<Leader>,
-    /// Where CoreDNS runs.
+    /// Where coredns runs.
     dns: Option<DnsHost>,
 }
 
@@ -82,7 +82,7 @@ struct Leader {
     since: i64,
 }
 
-/// Where CoreDNS runs.
+/// Where coredns runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct DnsHost {
     node: Arc<str>,
@@ -92,7 +92,7 @@ struct DnsHost {
     since: i64,
 }
 
-/// How many CoreDNS pods there are.
+/// How many coredns pods there are.
 const DNS_PODS: u64 = 2;
 
 impl ClusterBase {
@@ -104,7 +104,7 @@ impl ClusterBase {
         Self {
             facts,
             baseline,
-            api_version: version.clone(),
+            first_version: version.clone(),
             version,
             activation: None,
             nodes: NodeTable::default(),
@@ -130,7 +130,7 @@ impl ClusterBase {
 
     /// The version of its API server: the newest among its control planes'.
     pub fn version(&self) -> &Arc<str> {
-        &self.api_version
+        &self.version
     }
 
     /// Its nodes.

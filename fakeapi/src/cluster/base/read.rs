@@ -197,7 +197,7 @@ impl ClusterBase {
         })
     }
 
-    /// The names of CoreDNS' pods, in the order in which they came.
+    /// The names of coredns' pods, in the order in which they came.
     pub(super) fn dns_names(&self) -> impl Iterator<Item = String> {
         let first = self.dns.iter().map(|dns| dns.revision);
         let revisions = first.flat_map(|first| first..first + DNS_PODS);
@@ -266,15 +266,15 @@ impl ClusterBase {
             .map(Cow::Owned);
         let kinds = PodKind::BY_NAME.into_iter().filter_map(move |kind| {
             let from = within(from, kind.prefix())?;
-            let named = move |rest: &str| Cow::Owned(format!("{}{rest}", kind.prefix()));
+            let full = move |rest: &str| Cow::Owned(format!("{}{rest}", kind.prefix()));
             let names: Box<dyn Iterator<Item = Cow<'a, str>> + 'a> = match kind {
                 PodKind::KubeProxy => {
                     let suffixes = self.nodes.proxies().map(suffix);
                     let later = suffixes
                         .skip_while(move |name| !(from, Bound::Unbounded).contains_str(name));
-                    Box::new(later.map(move |rest| named(&rest)))
+                    Box::new(later.map(move |rest| full(&rest)))
                 }
-                _ => Box::new(self.nodes.control_planes_from(from).map(named)),
+                _ => Box::new(self.nodes.control_planes_from(from).map(full)),
             };
             Some(names)
         });

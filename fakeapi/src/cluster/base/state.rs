@@ -46,15 +46,15 @@ impl ClusterBase {
         let Self {
             facts: _,
             baseline: _,
-            version,
-            api_version: _,
+            first_version,
+            version: _,
             activation,
             nodes,
             leader,
             dns,
         } = self;
         BaseState {
-            version: version.to_string(),
+            version: first_version.to_string(),
             activation: activation.map(|a| ActivationState {
                 first: a.first,
                 at: a.at,
@@ -84,7 +84,7 @@ impl ClusterBase {
             daemonset: a.daemonset,
             deployment: a.deployment,
         });
-        this.nodes = NodeTable::from_states(state.nodes, &this.version);
+        this.nodes = NodeTable::from_states(state.nodes, &this.first_version);
         this.leader = state.leader.map(|place| Leader {
             node: place.node.into(),
             since: place.since,
@@ -94,7 +94,7 @@ impl ClusterBase {
             revision: place.revision,
             since: place.since,
         });
-        this.find_api_version();
+        this.find_version();
         this
     }
 }

@@ -67,7 +67,7 @@ impl View<'_> {
     /// The version by which the object's images are chosen.
     fn image_version(&self) -> &str {
         self.node
-            .map_or(&self.base.version, |(_, node)| &node.version)
+            .map_or(&self.base.first_version, |(_, node)| &node.version)
     }
 
     fn fill_cluster(&self, hole: Hole, out: &mut BytesMut) -> bool {
@@ -81,8 +81,8 @@ impl View<'_> {
             Hole::Port => put(out, facts.addr.port()),
             Hole::CaPem => escaped(&facts.ca.certificate_pem(), out),
             Hole::CaBase64 => put(out, STANDARD.encode(facts.ca.certificate_pem())),
-            Hole::Version => escaped(&self.base.version, out),
-            Hole::VersionTag => escaped(&tag(&self.base.version), out),
+            Hole::Version => escaped(&self.base.first_version, out),
+            Hole::VersionTag => escaped(&tag(&self.base.first_version), out),
             Hole::CorednsTag => put(out, tags().coredns),
             Hole::EtcdTag => put(out, tags().etcd),
             Hole::PauseTag => put(out, tags().pause),
@@ -127,11 +127,13 @@ impl View<'_> {
 
     fn fill_node(&self, name: &str, node: &NodeRecord, hole: Hole, out: &mut BytesMut) {
         let network = self.base.network();
-        let node_key = Key::new(RESOURCES.nodes, "", name);
-        let node_uid = self.base.uid(&node_key, node.origin);
+        let node_uid = || {
+            let key = Key::new(RESOURCES.nodes, "", name);
+            self.base.uid(&key, node.origin)
+        };
         match hole {
             Hole::Node => escaped(name, out),
-            Hole::NodeUid => put(out, node_uid),
+            Hole::NodeUid => put(out, node_uid()),
             Hole::NodeIp => put(out, network.node(node.ordinal)),
             Hole::NodeHost => put(out, host(network.node(node.ordinal))),
             Hole::Labels => {
@@ -143,11 +145,11 @@ impl View<'_> {
             Hole::NodeTag => escaped(&tag(&node.version), out),
             Hole::Heartbeat => put(out, self.base.heartbeat(node, self.now)),
             Hole::Renewed => put(out, self.base.renewal(name, node, self.now)),
-            Hole::BootId => put(out, Uuid::new_v5(&node_uid, b"boot")),
-            Hole::MachineId => put(out, Uuid::new_v5(&node_uid, b"machine").simple()),
+            Hole::BootId => put(out, Uuid::new_v5(&node_uid(), b"boot")),
+            Hole::MachineId => put(out, Uuid::new_v5(&node_uid(), b"machine").simple()),
             Hole::SystemUuid => match &node.uuid {
                 Some(uuid) => escaped(uuid, out),
-                None => put(out, Uuid::new_v5(&node_uid, b"system")),
+                None => put(out, Uuid::new_v5(&node_uid(), b"system")),
             },
             Hole::PodIp => put(out, network.pod(node.ordinal, 2 + self.index)),
             Hole::VolumeSuffix => put(out, suffix(spread(self.own("volume").as_u64_pair().0, 0))),

@@ -26,7 +26,7 @@ const KUBEADM: &str = include_str!("kubeadm.yaml");
 /// The namespaces of every cluster.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
-/// The controllers of kube-controller-manager that act as a ServiceAccount of their own.
+/// The controllers of kube-controller-manager that act as a service account of their own.
 const CONTROLLERS: [&str; 32] = [
     "attachdetach-controller",
     "bootstrap-signer",

@@ -1,15 +1,16 @@
 //! Updates of a node that a client has written to, and that therefore lives in the store.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::record::{ROLE_LABEL, UUID_LABEL, given};
-use crate::register::NodeSpec;
+use crate::register::{CONTROL_PLANE_LABEL, NodeSpec};
 
 /// `stored` with what `spec` says about it: labels and uuid, providerID, the kubelet's version;
 /// `None` when it says so already.
 ///
 /// Labels are added and overwritten, never taken away: who else wrote labels is not known. What
-/// clients wrote besides stays.
+/// clients wrote besides stays; a worker that becomes a control plane gets that one's role and
+/// taint, once, so that who takes them away later is not overruled.
 pub fn merge_node(stored: &Value, spec: &NodeSpec) -> Option<Value> {
     let mut labels: Vec<(&str, &str)> = spec
         .labels
@@ -17,7 +18,9 @@ pub fn merge_node(stored: &Value, spec: &NodeSpec) -> Option<Value> {
         .map(|(key, value)| (key.as_str(), value.as_str()))
         .collect();
     labels.extend(given(spec.uuid.as_deref()).map(|uuid| (UUID_LABEL, uuid)));
-    if spec.control_plane() {
+    let known = &stored["metadata"]["labels"][CONTROL_PLANE_LABEL];
+    let promoted = spec.control_plane() && known.is_null();
+    if promoted {
         labels.push((ROLE_LABEL, ""));
     }
     let mut merged = stored.clone();
@@ -28,10 +31,25 @@ pub fn merge_node(stored: &Value, spec: &NodeSpec) -> Option<Value> {
     if let Some(provider) = &spec.provider_id {
         set(root, &["spec", "providerID"], provider)?;
     }
+    if promoted {
+        taint(root)?;
+    }
     if let Some(version) = &spec.version {
         set(root, &["status", "nodeInfo", "kubeletVersion"], version)?;
     }
     (merged != *stored).then_some(merged)
+}
+
+/// Gives a node the taint of control planes; `None` when its taints are no list.
+fn taint(node: &mut Map<String, Value>) -> Option<()> {
+    let spec = node.entry("spec").or_insert_with(|| Map::new().into());
+    let taints = spec.as_object_mut()?.entry("taints");
+    let taints = taints.or_insert_with(|| Value::Array(Vec::new()));
+    let taints = taints.as_array_mut()?;
+    if !taints.iter().any(|taint| taint["key"] == ROLE_LABEL) {
+        taints.push(json!({"effect": "NoSchedule", "key": ROLE_LABEL}));
+    }
+    Some(())
 }
 
 /// Sets a string deep in an object; `None` when something on the way is no object.
@@ -51,10 +69,8 @@ fn set(object: &mut Map<String, Value>, path: &[&str], value: &str) -> Option<()
 
 #[cfg(test)]
 mod tests {
-    use pretty_assertions::assert_eq;
-    use serde_json::json;
-
     use super::*;
+    use pretty_assertions::assert_eq;
 
     fn stored() -> Value {
         json!({
@@ -97,13 +113,19 @@ mod tests {
     }
 
     #[test]
-    fn a_control_plane_gets_its_role() {
+    fn a_worker_that_becomes_a_control_plane_gets_role_and_taint_once() {
         let mut spec = NodeSpec::default();
-        let label = crate::register::CONTROL_PLANE_LABEL.to_owned();
+        let label = CONTROL_PLANE_LABEL.to_owned();
         spec.labels.insert(label, String::new());
         let bare =
             json!({"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n", "labels": null}});
-        let merged = merge_node(&bare, &spec).unwrap();
+        let mut merged = merge_node(&bare, &spec).unwrap();
         assert_eq!(merged["metadata"]["labels"][ROLE_LABEL], "");
+        assert_eq!(
+            merged["spec"]["taints"],
+            json!([{"effect": "NoSchedule", "key": ROLE_LABEL}])
+        );
+        merged["spec"]["taints"] = json!([]);
+        assert_eq!(merge_node(&merged, &spec), None);
     }
 }

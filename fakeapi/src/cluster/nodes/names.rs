@@ -14,7 +14,7 @@ pub(crate) const SUFFIXES: u32 = 27_u32.pow(5);
 /// Spreads neighbouring numbers; coprime to [`SUFFIXES`], so that no two of them meet.
 const SPREAD: u64 = 9_699_691;
 
-/// The hash in the names of CoreDNS' pods, which is that of the `ReplicaSet` in the baseline.
+/// The hash in the names of coredns' pods, which is that of the `ReplicaSet` in the baseline.
 pub(crate) const DNS_PREFIX: &str = "coredns-7d764666f9-";
 
 /// A pod that runs on a node because of what the node is.

@@ -2,7 +2,7 @@ mod golden;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use apiserver::storage::{
     Base, BaseChange, EventKind, Key, MemoryStore, NoLog, Object, ResourceId, Scope, Storage,
@@ -38,7 +38,9 @@ fn facts(addr: &str) -> Arc<ClusterFacts> {
 }
 
 fn baseline() -> Arc<Baseline> {
-    Arc::new(Baseline::new(b"[]").unwrap())
+    static ONCE: LazyLock<Arc<Baseline>> =
+        LazyLock::new(|| Arc::new(Baseline::new(b"[]").unwrap()));
+    ONCE.clone()
 }
 
 fn cluster_at(addr: &str) -> ClusterBase {
@@ -326,9 +328,9 @@ fn nothing_of_kubeadm_shows_before_the_first_control_plane() {
     assert!(base.get_at(&kubeadm, at(0)).is_none());
     let namespaces = scan(&base, ResourceId::of("", "namespaces"), None, None);
     assert_eq!(namespaces.len(), 4);
-    let bare = everything(&base);
-    assert_eq!(bare.len() as u64, base.initial_revision());
-    let revisions: Vec<u64> = bare
+    let before = everything(&base);
+    assert_eq!(before.len() as u64, base.initial_revision());
+    let revisions: Vec<u64> = before
         .iter()
         .map(|key| base.get_at(key, at(0)).unwrap().meta.resource_version)
         .collect();
@@ -339,7 +341,7 @@ fn nothing_of_kubeadm_shows_before_the_first_control_plane() {
         base.put_node(&worker("w"), first, at(0)).unwrap_err(),
         NotActivated
     );
-    assert_eq!(everything(&base), bare);
+    assert_eq!(everything(&base), before);
     assert!(!base.active());
 
     let changes = base.put_node(&control_plane("cp"), first, at(0)).unwrap();
@@ -643,7 +645,7 @@ fn a_store_over_it_tells_watchers_what_they_can_read() {
     let put = |spec: &NodeSpec| {
         store
             .change_base(|base, first| base.put_node(spec, first, at(0)))
-            .unwrap()
+            .unwrap();
     };
     put(&control_plane("cp"));
     put(&worker("w"));
