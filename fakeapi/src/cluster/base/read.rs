@@ -9,7 +9,7 @@ use apiserver::storage::{Base, Key, Meta, Object, Scope};
 use jiff::Timestamp;
 
 use super::super::baseline::{RESOURCES, Stage};
-use super::super::nodes::heartbeat::{beat_lease, beat_node};
+use super::super::nodes::heartbeat::{beat_lease, beat_node, status_beat};
 use super::super::nodes::names::{DNS_PREFIX, number, spread, suffix};
 use super::super::nodes::{NodeRecord, PodKind};
 use super::view::{View, pod_template};
@@ -60,7 +60,7 @@ impl ClusterBase {
         let now = now.as_second();
         let bytes = if key.resource == RESOURCES.nodes {
             let (_, node) = self.nodes.get(&key.name)?;
-            beat_node(object.json(), &self.heartbeat(node, now))?
+            beat_node(object.json(), &status_beat(node.created, now))?
         } else if key.resource == RESOURCES.leases && &*key.namespace == LEASES {
             let (name, node) = self.nodes.get(&key.name)?;
             beat_lease(object.json(), name, &self.renewal(name, node, now))?

@@ -143,7 +143,7 @@ impl View<'_> {
             Hole::Spec => put(out, self.spec(name, node)),
             Hole::KubeletVersion => escaped(&node.version, out),
             Hole::NodeTag => escaped(&tag(&node.version), out),
-            Hole::Heartbeat => put(out, self.base.heartbeat(node, self.now)),
+            Hole::Heartbeat => put(out, heartbeat::status_beat(node.created, self.now)),
             Hole::Renewed => put(out, self.base.renewal(name, node, self.now)),
             Hole::BootId => put(out, Uuid::new_v5(&node_uid(), b"boot")),
             Hole::MachineId => put(out, Uuid::new_v5(&node_uid(), b"machine").simple()),
@@ -238,12 +238,6 @@ impl ClusterBase {
 
     fn member_id(&self, name: &str, node: &NodeRecord) -> u32 {
         id(&self.facts.seed, &format!("etcd/{name}/{}", node.origin))
-    }
-
-    /// When the node's kubelet last posted its status.
-    #[expect(clippy::unused_self, reason = "the pair of `renewal`, which needs it")]
-    pub(super) fn heartbeat(&self, node: &NodeRecord, now: i64) -> String {
-        heartbeat::rfc3339(heartbeat::last_status(node.created, now))
     }
 
     /// When the node's kubelet last renewed its lease, at a place in the period and with a

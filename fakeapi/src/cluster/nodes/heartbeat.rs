@@ -18,9 +18,14 @@ pub const STATUS_PERIOD: i64 = 5 * 60;
 const CONDITIONS: [&[u8]; 4] = [b"MemoryPressure", b"DiskPressure", b"PIDPressure", b"Ready"];
 
 /// When a kubelet that came at `created` last posted its status.
-pub(crate) fn last_status(created: i64, now: i64) -> i64 {
+fn last_status(created: i64, now: i64) -> i64 {
     let age = (now - created).max(0);
     created + age - age % STATUS_PERIOD
+}
+
+/// The same as objects have it.
+pub(crate) fn status_beat(created: i64, now: i64) -> String {
+    rfc3339(last_status(created, now))
 }
 
 /// When a kubelet that came at `created` last renewed its lease, in whole seconds; `phase` is
@@ -31,8 +36,9 @@ pub(crate) fn last_renewal(created: i64, phase: i64, now: i64) -> i64 {
 
 /// A second since 1970 as objects have it, always 20 characters long in this century.
 pub(crate) fn rfc3339(second: i64) -> String {
-    Timestamp::from_second(second)
-        .unwrap_or(Timestamp::UNIX_EPOCH)
+    let clamped = second.clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+    Timestamp::from_second(clamped)
+        .expect("a clamped second is in range")
         .to_string()
 }
 

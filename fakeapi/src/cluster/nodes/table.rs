@@ -1,6 +1,7 @@
 //! The nodes of one cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::names::{SUFFIXES, spread};
@@ -16,8 +17,9 @@ pub struct NodeTable {
     control_planes: BTreeMap<Arc<str>, u64>,
     /// The nodes by the suffixes of their kube-proxy pods.
     proxies: BTreeMap<u32, Arc<str>>,
-    /// Numbers of nodes that are gone, to be given again.
-    free: Vec<u32>,
+    /// Numbers of nodes that are gone, to be given again: the lowest first, so that a table made
+    /// from what was written down goes on as this one would have.
+    free: BTreeSet<u32>,
 }
 
 impl NodeTable {
@@ -63,18 +65,18 @@ impl NodeTable {
     /// The names of nodes from a bound on, in order.
     pub(crate) fn names_from<'a>(
         &'a self,
-        from: std::ops::Bound<&str>,
+        from: Bound<&str>,
     ) -> impl Iterator<Item = &'a str> + use<'a> {
-        let range = (from, std::ops::Bound::Unbounded);
+        let range = (from, Bound::Unbounded);
         self.nodes.range::<str, _>(range).map(|(name, _)| &**name)
     }
 
     /// The names of control planes from a bound on, in order.
     pub(crate) fn control_planes_from<'a>(
         &'a self,
-        from: std::ops::Bound<&str>,
+        from: Bound<&str>,
     ) -> impl Iterator<Item = &'a str> + use<'a> {
-        let range = (from, std::ops::Bound::Unbounded);
+        let range = (from, Bound::Unbounded);
         let names = self.control_planes.range::<str, _>(range);
         names.map(|(name, _)| &**name)
     }
@@ -122,8 +124,8 @@ impl NodeTable {
             origin,
             revision: origin,
             pods: origin + 2,
-            // Without gaps, the next free number is the count.
-            ordinal: self.free.pop().unwrap_or(next),
+            // Without gaps, the next number is the count.
+            ordinal: self.free.pop_first().unwrap_or(next),
             proxy,
         };
         let name: Arc<str> = spec.name.as_str().into();
@@ -137,7 +139,7 @@ impl NodeTable {
         let record = self.nodes.remove(name)?;
         self.control_planes.remove(name);
         self.proxies.remove(&record.proxy);
-        self.free.push(record.ordinal);
+        self.free.insert(record.ordinal);
         Some(record)
     }
 
@@ -170,13 +172,18 @@ impl NodeTable {
             });
             this.restore(&state, version);
         }
-        let mut taken: Vec<u32> = this.nodes.values().map(|record| record.ordinal).collect();
+        this.find_free();
+        this
+    }
+
+    /// Finds the numbers below the highest that no node has.
+    fn find_free(&mut self) {
+        let mut taken: Vec<u32> = self.nodes.values().map(|record| record.ordinal).collect();
         taken.sort_unstable();
         let end = taken.last().map_or(0, |last| last + 1);
-        this.free = (0..end)
+        self.free = (0..end)
             .filter(|ordinal| taken.binary_search(ordinal).is_err())
             .collect();
-        this
     }
 
     fn restore(&mut self, state: &NodeState, version: Arc<str>) {
