@@ -38,6 +38,8 @@ holes! {
     Uid = "uid",
     /// When the object was made, RFC 3339.
     Created = "created",
+    /// The day on which the object was made.
+    CreatedDay = "created-day",
     /// The object's resourceVersion.
     Revision = "rv",
     /// The object's name.

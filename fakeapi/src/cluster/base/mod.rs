@@ -1,6 +1,7 @@
 //! What a cluster holds below what its clients wrote: the baseline, and its nodes.
 
 mod change;
+mod facts;
 mod network;
 mod read;
 mod state;
@@ -45,6 +46,9 @@ pub struct ClusterFacts {
 ///
 /// Without nodes it is a few words. Objects are rendered when they are read; their uids, ages and
 /// revisions come out the same each time.
+///
+/// What a change does follows from the base, what is asked, the revision and the time alone: a
+/// journal may keep the whole [`BaseState`], or the calls since one, and gets the same cluster.
 #[derive(Debug)]
 pub struct ClusterBase {
     facts: Arc<ClusterFacts>,

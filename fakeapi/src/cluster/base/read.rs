@@ -134,7 +134,8 @@ impl ClusterBase {
         if key.resource != RESOURCES.pods || &*key.namespace != SYSTEM {
             return None;
         }
-        if let Some(index) = self.dns_names().position(|name| *name == *key.name) {
+        if key.name.starts_with(DNS_PREFIX) {
+            let index = self.dns_names().position(|name| *name == *key.name)?;
             return Some(Derived::Dns(u32::try_from(index).ok()?));
         }
         PodKind::BY_NAME.into_iter().find_map(|kind| {

@@ -17,6 +17,9 @@ use super::super::template::{Fill, Hole, Template, escaped};
 use super::network::{Network, host};
 use super::{ClusterBase, DNS_PODS};
 
+/// How long the day is in RFC 3339.
+const DAY: usize = "2026-11-21".len();
+
 /// An object of the base, found and not yet rendered.
 pub(super) struct View<'a> {
     pub(super) base: &'a ClusterBase,
@@ -190,6 +193,7 @@ impl Fill for View<'_> {
         match hole {
             Hole::Uid => put(out, self.uid()),
             Hole::Created => put(out, heartbeat::rfc3339(self.created)),
+            Hole::CreatedDay => put(out, &heartbeat::rfc3339(self.created)[..DAY]),
             Hole::Revision => put(out, self.revision),
             Hole::Name => escaped(&self.key.name, out),
             _ if self.fill_cluster(hole, out) || self.fill_status(hole, out) => {}

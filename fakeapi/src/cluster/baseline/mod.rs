@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn every_document_is_a_template() {
         let baseline = Baseline::new(rbac().to_string().as_bytes()).unwrap();
-        assert_eq!(baseline.bare_revision(), 11 + 19 + 1);
+        assert_eq!(baseline.bare_revision(), 12 + 19 + 1);
         let key = Key::new(
             kinds::resource("rbac.authorization.k8s.io/v1", "ClusterRole").unwrap(),
             "",

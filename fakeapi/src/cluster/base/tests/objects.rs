@@ -3,6 +3,7 @@
 use pretty_assertions::assert_eq;
 use serde::de::DeserializeOwned;
 
+use super::super::super::identity::ServingKey;
 use super::*;
 
 fn decodes<T: DeserializeOwned>(base: &ClusterBase, group: &str, resource: &str) {
@@ -183,4 +184,24 @@ fn a_cluster_without_nodes_is_small() {
         "{}",
         size_of::<ClusterBase>()
     );
+}
+
+#[test]
+fn identities_are_for_who_has_them() {
+    let (base, _) = populated();
+    let key = ServingKey::generate().unwrap();
+    base.facts()
+        .serving_identity(&key, at(0))
+        .unwrap()
+        .keys_match()
+        .unwrap();
+    assert!(base.etcd_identity(&key, "cp-0", at(0)).unwrap().is_some());
+    assert!(base.etcd_identity(&key, "w-0", at(0)).unwrap().is_none());
+    assert!(base.etcd_identity(&key, "nobody", at(0)).unwrap().is_none());
+    let config: Value = serde_saphyr::from_str(&base.facts().kubeconfig(at(0)).unwrap()).unwrap();
+    assert_eq!(
+        config["clusters"][0]["cluster"]["server"],
+        "https://192.168.111.20:6443"
+    );
+    assert!(base.facts().secrets().contains("-etcd"));
 }
