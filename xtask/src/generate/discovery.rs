@@ -28,9 +28,7 @@ impl Served {
     /// Whether any version of a group is served.
     pub(super) fn group(&self, group: &str) -> bool {
         self.group_versions.iter().any(|served| {
-            served
-                .split_once('/')
-                .is_some_and(|(served_group, _)| served_group == group)
+            served.split_once('/').is_some_and(|(served_group, _)| served_group == group)
         })
     }
 }
@@ -52,9 +50,7 @@ pub(super) fn generate(modules: &Modules, output: &mut Output) -> anyhow::Result
             resources.insert(group_version.to_owned(), document(&file)?);
         }
     }
-    let served = Served {
-        group_versions: resources.keys().cloned().collect(),
-    };
+    let served = Served { group_versions: resources.keys().cloned().collect() };
     let aggregated = aggregated(document("aggregated_v2.json")?, &served)?;
     let core = core_aggregated(&resources["v1"])?;
     let all = json!({
@@ -89,10 +85,7 @@ fn check_defaults(source: &str) -> anyhow::Result<()> {
             );
         }
     }
-    ensure!(
-        lists > 0,
-        "{DEFAULTS} does not list the default group versions any more"
-    );
+    ensure!(lists > 0, "{DEFAULTS} does not list the default group versions any more");
     Ok(())
 }
 
@@ -106,22 +99,13 @@ fn is_stable(version: &str) -> bool {
 /// The entries of `APIGroupList`, in the order of the real server.
 fn groups(mut list: Value) -> anyhow::Result<Vec<Value>> {
     let mut kept = Vec::new();
-    for mut group in list["groups"]
-        .as_array_mut()
-        .map(std::mem::take)
-        .context("no groups")?
-    {
-        let versions = group["versions"]
-            .as_array_mut()
-            .context("a group without versions")?;
+    for mut group in list["groups"].as_array_mut().map(std::mem::take).context("no groups")? {
+        let versions = group["versions"].as_array_mut().context("a group without versions")?;
         versions.retain(|version| version["version"].as_str().is_some_and(is_stable));
         let Some(preferred) = versions.first().cloned() else {
             continue;
         };
-        if !group["preferredVersion"]["version"]
-            .as_str()
-            .is_some_and(is_stable)
-        {
+        if !group["preferredVersion"]["version"].as_str().is_some_and(is_stable) {
             group["preferredVersion"] = preferred;
         }
         kept.push(group);
@@ -131,15 +115,9 @@ fn groups(mut list: Value) -> anyhow::Result<Vec<Value>> {
 
 fn aggregated(mut list: Value, served: &Served) -> anyhow::Result<Vec<Value>> {
     let mut kept = Vec::new();
-    for mut group in list["items"]
-        .as_array_mut()
-        .map(std::mem::take)
-        .context("no items")?
-    {
+    for mut group in list["items"].as_array_mut().map(std::mem::take).context("no items")? {
         let name = text(&group["metadata"], "name")?.to_owned();
-        let versions = group["versions"]
-            .as_array_mut()
-            .context("a group without versions")?;
+        let versions = group["versions"].as_array_mut().context("a group without versions")?;
         versions.retain(|version| {
             version["version"]
                 .as_str()
@@ -167,11 +145,7 @@ fn core_aggregated(list: &Value) -> anyhow::Result<Value> {
             attach(&mut resources, parent, item)?;
             continue;
         }
-        let scope = if entry["namespaced"] == json!(true) {
-            "Namespaced"
-        } else {
-            "Cluster"
-        };
+        let scope = if entry["namespaced"] == json!(true) { "Namespaced" } else { "Cluster" };
         let mut resource = json!({
             "resource": name,
             "responseKind": kind,
@@ -191,15 +165,11 @@ fn core_aggregated(list: &Value) -> anyhow::Result<Value> {
 }
 
 fn attach(resources: &mut [Value], parent: &str, subresource: Value) -> anyhow::Result<()> {
-    let Some(resource) = resources
-        .iter_mut()
-        .find(|resource| resource["resource"] == parent)
+    let Some(resource) = resources.iter_mut().find(|resource| resource["resource"] == parent)
     else {
         bail!("a subresource of {parent}, which is not listed before it");
     };
-    let list = resource
-        .as_object_mut()
-        .context("a resource is an object")?;
+    let list = resource.as_object_mut().context("a resource is an object")?;
     match list.entry("subresources").or_insert_with(|| json!([])) {
         Value::Array(list) => list.push(subresource),
         _ => bail!("subresources of {parent} are no list"),
@@ -208,13 +178,9 @@ fn attach(resources: &mut [Value], parent: &str, subresource: Value) -> anyhow::
 }
 
 fn array<'v>(value: &'v Value, key: &str) -> anyhow::Result<&'v Vec<Value>> {
-    value[key]
-        .as_array()
-        .with_context(|| format!("{key} is no list"))
+    value[key].as_array().with_context(|| format!("{key} is no list"))
 }
 
 fn text<'v>(value: &'v Value, key: &str) -> anyhow::Result<&'v str> {
-    value[key]
-        .as_str()
-        .with_context(|| format!("{key} is no text"))
+    value[key].as_str().with_context(|| format!("{key} is no text"))
 }

@@ -22,6 +22,8 @@ mod proto;
 mod rbac;
 #[cfg(feature = "generate")]
 mod types;
+#[cfg(feature = "generate")]
+mod vectors;
 
 use std::path::PathBuf;
 
@@ -34,6 +36,9 @@ pub(crate) struct Args {
     /// Compare with the committed files instead of writing them
     #[arg(long)]
     check: bool,
+    /// Also remake the test vectors, by running a Go program that needs more modules
+    #[arg(long, conflicts_with = "check")]
+    vectors: bool,
     /// Kubernetes release, without the leading `v`
     #[arg(long, default_value = DEFAULT_RELEASE)]
     release: String,
@@ -58,22 +63,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(cargo);
     command
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "xtask",
-            "--features",
-            "generate",
-            "--",
-            "gen",
-        ])
+        .args(["run", "--quiet", "--package", "xtask", "--features", "generate", "--", "gen"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .args(["--release", &args.release])
         .arg("--out")
         .arg(std::path::absolute(&args.out)?);
     if args.check {
         command.arg("--check");
+    }
+    if args.vectors {
+        command.arg("--vectors");
     }
     let status = command.status()?;
     anyhow::ensure!(status.success(), "the generator ended with {status}");

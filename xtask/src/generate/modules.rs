@@ -56,11 +56,7 @@ impl Modules {
             .map(|path| Module::download(path, &format!("v0.{minor_and_patch}")))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let gnostic = Module::download(GNOSTIC, &kubernetes.required(GNOSTIC)?)?;
-        Ok(Self {
-            kubernetes,
-            staging,
-            gnostic,
-        })
+        Ok(Self { kubernetes, staging, gnostic })
     }
 
     /// A path inside `k8s.io/kubernetes`.
@@ -71,6 +67,17 @@ impl Modules {
     /// The modules that hold API types.
     pub(super) fn staging(&self) -> &[Module] {
         &self.staging
+    }
+
+    /// The version of the modules that hold API types, such as `v0.36.3`.
+    pub(super) fn staging_version(&self) -> &str {
+        self.staging.first().map_or("", |module| &module.version)
+    }
+
+    /// A path inside one of the modules that hold API types.
+    pub(super) fn staged(&self, module: &str, path: &str) -> anyhow::Result<PathBuf> {
+        let found = self.staging.iter().find(|known| known.path == module);
+        Ok(found.with_context(|| format!("{module} is not fetched"))?.dir.join(path))
     }
 
     /// A path inside the gnostic models, which describe OpenAPI v2 as protobuf.
@@ -85,9 +92,7 @@ impl Modules {
              and definitions of these Go modules, which are licensed under the Apache License,\n\
              Version 2.0 (http://www.apache.org/licenses/LICENSE-2.0):\n\n",
         );
-        for module in std::iter::once(&self.kubernetes)
-            .chain(&self.staging)
-            .chain([&self.gnostic])
+        for module in std::iter::once(&self.kubernetes).chain(&self.staging).chain([&self.gnostic])
         {
             writeln!(text, "- {} {}", module.path, module.version)
                 .expect("writing to a string cannot fail");
@@ -109,21 +114,10 @@ impl Module {
             .output()
             .context("could not start the Go tool, which fetches the modules")?;
         let found: Downloaded = serde_json::from_slice(&result.stdout).with_context(|| {
-            format!(
-                "`go mod download` said {}",
-                String::from_utf8_lossy(&result.stderr)
-            )
+            format!("`go mod download` said {}", String::from_utf8_lossy(&result.stderr))
         })?;
-        ensure!(
-            found.error.is_empty(),
-            "could not fetch {path}@{version}: {}",
-            found.error
-        );
-        Ok(Self {
-            path: path.to_owned(),
-            version: version.to_owned(),
-            dir: found.dir,
-        })
+        ensure!(found.error.is_empty(), "could not fetch {path}@{version}: {}", found.error);
+        Ok(Self { path: path.to_owned(), version: version.to_owned(), dir: found.dir })
     }
 
     /// The version of another module this one's `go.mod` asks for.

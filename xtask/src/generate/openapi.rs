@@ -31,24 +31,14 @@ pub(super) fn generate(
 ) -> anyhow::Result<()> {
     let mut code =
         String::from("// Made by `cargo xtask gen`: path, digest and compressed document.\n");
-    let v2 = v2(
-        serde_json::from_str(&read(&modules.kubernetes(V2))?)?,
-        served,
-    )?;
+    let v2 = v2(serde_json::from_str(&read(&modules.kubernetes(V2))?)?, served)?;
     let proto = openapi_v2_proto::encode(modules, &v2).context("OpenAPI v2 as protobuf")?;
     for (name, file, document) in [
-        (
-            "OPENAPI_V2_JSON",
-            "openapi/v2.json",
-            serde_json::to_vec(&v2)?,
-        ),
+        ("OPENAPI_V2_JSON", "openapi/v2.json", serde_json::to_vec(&v2)?),
         ("OPENAPI_V2_PROTO", "openapi/v2.pb", proto),
     ] {
         let entry = embed(file, &document, output)?;
-        writeln!(
-            code,
-            "pub(crate) static {name}: (&str, &[u8]) =\n    ({entry});"
-        )?;
+        writeln!(code, "pub(crate) static {name}: (&str, &[u8]) =\n    ({entry});")?;
     }
     code.push_str("pub(crate) static OPENAPI_V3: &[(&str, &str, &[u8])] = &[\n");
     for (path, (name, document)) in &v3(modules, served)? {
@@ -75,11 +65,7 @@ fn v3(modules: &Modules, served: &Served) -> anyhow::Result<BTreeMap<String, (St
     let mut documents = BTreeMap::new();
     for entry in std::fs::read_dir(modules.kubernetes(V3_FOLDER))? {
         let file = entry?.path();
-        let name = file
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Some(name) = name.strip_suffix(V3_SUFFIX) else {
             continue;
         };
@@ -89,10 +75,7 @@ fn v3(modules: &Modules, served: &Served) -> anyhow::Result<BTreeMap<String, (St
             documents.insert(path, (name.to_owned(), serde_json::to_vec(&document)?));
         }
     }
-    ensure!(
-        documents.contains_key("api/v1"),
-        "no document for the core group"
-    );
+    ensure!(documents.contains_key("api/v1"), "no document for the core group");
     Ok(documents)
 }
 
@@ -111,18 +94,13 @@ fn v2(mut document: Value, served: &Served) -> anyhow::Result<Value> {
     paths.retain(|path, _| {
         let path = path.trim_matches('/');
         let group_version: Vec<&str> = path.splitn(4, '/').take(3).collect();
-        let off = V3_OFF
-            .iter()
-            .any(|off| path.split('/').next() == Some(*off));
+        let off = V3_OFF.iter().any(|off| path.split('/').next() == Some(*off));
         !off && is_served(&group_version.join("/"), served)
     });
     let mut wanted = BTreeSet::new();
-    let mut open: VecDeque<&Value> = [&document["paths"], &document["parameters"]]
-        .into_iter()
-        .collect();
-    let definitions = document["definitions"]
-        .as_object()
-        .context("no definitions")?;
+    let mut open: VecDeque<&Value> =
+        [&document["paths"], &document["parameters"]].into_iter().collect();
+    let definitions = document["definitions"].as_object().context("no definitions")?;
     while let Some(value) = open.pop_front() {
         match value {
             Value::Object(fields) => {

@@ -18,13 +18,9 @@ const DOCUMENT: &str = "openapi.v2.Document";
 
 /// Encodes a whole document.
 pub(super) fn encode(modules: &Modules, document: &Value) -> anyhow::Result<Vec<u8>> {
-    let sources = [(SOURCE.to_owned(), modules.gnostic(SOURCE))]
-        .into_iter()
-        .collect();
+    let sources = [(SOURCE.to_owned(), modules.gnostic(SOURCE))].into_iter().collect();
     let pool = proto::compile_sources(sources)?;
-    let descriptor = pool
-        .get_message_by_name(DOCUMENT)
-        .context("no Document message")?;
+    let descriptor = pool.get_message_by_name(DOCUMENT).context("no Document message")?;
     Ok(message(&descriptor, document)?.encode_to_vec())
 }
 
@@ -37,9 +33,7 @@ fn message(descriptor: &MessageDescriptor, json: &Value) -> anyhow::Result<Dynam
         "ItemsItem" => wrap_list(&mut to, "schema", json)?,
         name => match alternative(name, json)? {
             Some(chosen) => {
-                let field = descriptor
-                    .get_field_by_name(chosen)
-                    .context("no such alternative")?;
+                let field = descriptor.get_field_by_name(chosen).context("no such alternative")?;
                 to.set_field(&field, single(&field.kind(), json)?);
             }
             None => object(&mut to, descriptor, json)
@@ -51,18 +45,12 @@ fn message(descriptor: &MessageDescriptor, json: &Value) -> anyhow::Result<Dynam
 
 /// Puts one value, or each of a list, into a repeated field.
 fn wrap_list(to: &mut DynamicMessage, name: &str, json: &Value) -> anyhow::Result<()> {
-    let field = to
-        .descriptor()
-        .get_field_by_name(name)
-        .context("no such list")?;
+    let field = to.descriptor().get_field_by_name(name).context("no such list")?;
     let items = match json {
         Value::Array(items) => items.as_slice(),
         item => std::slice::from_ref(item),
     };
-    let items = items
-        .iter()
-        .map(|item| single(&field.kind(), item))
-        .collect::<Result<_, _>>()?;
+    let items = items.iter().map(|item| single(&field.kind(), item)).collect::<Result<_, _>>()?;
     to.set_field(&field, ProtoValue::List(items));
     Ok(())
 }
@@ -104,11 +92,7 @@ fn object(
 ) -> anyhow::Result<()> {
     let entries = ["additional_properties", "path", "response_code"]
         .iter()
-        .find_map(|name| {
-            descriptor
-                .get_field_by_name(name)
-                .filter(FieldDescriptor::is_list)
-        });
+        .find_map(|name| descriptor.get_field_by_name(name).filter(FieldDescriptor::is_list));
     for (key, value) in json.as_object().context("expected an object")? {
         if key.starts_with("x-")
             && let Some(extensions) = descriptor.get_field_by_name("vendor_extension")
@@ -137,13 +121,9 @@ fn push_named(
     name: &str,
     value: &Value,
 ) -> anyhow::Result<()> {
-    let Kind::Message(descriptor) = list.kind() else {
-        bail!("entries are no messages")
-    };
+    let Kind::Message(descriptor) = list.kind() else { bail!("entries are no messages") };
     let mut entry = DynamicMessage::new(descriptor.clone());
-    let field = descriptor
-        .get_field_by_name("value")
-        .context("an entry without a value")?;
+    let field = descriptor.get_field_by_name("value").context("an entry without a value")?;
     entry.set_field_by_name("name", ProtoValue::String(name.to_owned()));
     entry.set_field(&field, single(&field.kind(), value)?);
     match to.get_field_mut(list) {
@@ -156,9 +136,7 @@ fn push_named(
 fn single(kind: &Kind, json: &Value) -> anyhow::Result<ProtoValue> {
     let value = match kind {
         Kind::Message(descriptor) => Some(ProtoValue::Message(message(descriptor, json)?)),
-        Kind::String => json
-            .as_str()
-            .map(|text| ProtoValue::String(text.to_owned())),
+        Kind::String => json.as_str().map(|text| ProtoValue::String(text.to_owned())),
         Kind::Bool => json.as_bool().map(ProtoValue::Bool),
         Kind::Int64 => json.as_i64().map(ProtoValue::I64),
         Kind::Double => json.as_f64().map(ProtoValue::F64),
@@ -174,11 +152,7 @@ fn field_name(key: &str) -> String {
         if letter.is_ascii_uppercase() {
             name.push('_');
         }
-        name.push(if letter == '$' {
-            '_'
-        } else {
-            letter.to_ascii_lowercase()
-        });
+        name.push(if letter == '$' { '_' } else { letter.to_ascii_lowercase() });
     }
     name
 }

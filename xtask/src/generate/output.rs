@@ -17,24 +17,18 @@ pub(super) struct Output {
 impl Output {
     /// Adds a file as it is.
     pub(super) fn text(&mut self, path: &str, content: &str) {
-        self.files
-            .insert(path.to_owned(), content.as_bytes().to_vec());
+        self.files.insert(path.to_owned(), content.as_bytes().to_vec());
     }
 
     /// Adds a file compressed; `.gz` is appended to its path.
     pub(super) fn gzip(&mut self, path: &str, content: &[u8]) -> anyhow::Result<()> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(content)?;
-        self.files.insert(format!("{path}.gz"), encoder.finish()?);
+        self.files.insert(format!("{path}.gz"), compress(content)?);
         Ok(())
     }
 
     /// Writes every file and removes what an earlier run left behind.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        for stale in list(folder)?
-            .iter()
-            .filter(|path| !self.files.contains_key(*path))
-        {
+        for stale in list(folder)?.iter().filter(|path| !self.files.contains_key(*path)) {
             fs::remove_file(folder.join(stale))?;
         }
         for (path, content) in &self.files {
@@ -62,10 +56,7 @@ impl Output {
                 Ok(_) => {}
             }
         }
-        for path in list(folder)?
-            .iter()
-            .filter(|path| !self.files.contains_key(*path))
-        {
+        for path in list(folder)?.iter().filter(|path| !self.files.contains_key(*path)) {
             differences.push(format!("{path}: is not generated any more"));
         }
         ensure!(
@@ -78,17 +69,19 @@ impl Output {
     }
 }
 
+/// Compresses a whole file.
+pub(super) fn compress(content: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content)?;
+    Ok(encoder.finish()?)
+}
+
 fn unpack(path: &str, content: &[u8]) -> anyhow::Result<Vec<u8>> {
-    if Path::new(path)
-        .extension()
-        .is_none_or(|extension| extension != "gz")
-    {
+    if Path::new(path).extension().is_none_or(|extension| extension != "gz") {
         return Ok(content.to_vec());
     }
     let mut plain = Vec::new();
-    GzDecoder::new(content)
-        .read_to_end(&mut plain)
-        .with_context(|| format!("{path} is broken"))?;
+    GzDecoder::new(content).read_to_end(&mut plain).with_context(|| format!("{path} is broken"))?;
     Ok(plain)
 }
 

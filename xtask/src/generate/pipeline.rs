@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::{Args, discovery, modules::Modules, openapi, output::Output, rbac, types};
+use super::{Args, discovery, modules::Modules, openapi, output::Output, rbac, types, vectors};
 
 /// Makes all files of one release and writes them, or compares with what is committed.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -14,9 +14,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     rbac::generate(&modules, &mut output).context("RBAC")?;
     output.text("NOTICE", &modules.notice());
     output.text("RELEASE", &format!("v{}\n", args.release));
-    if args.check {
-        output.compare(&args.out)
-    } else {
-        output.write(&args.out)
+    if args.vectors {
+        vectors::write(&modules).context("vectors")?;
     }
+    if args.check { output.compare(&args.out) } else { output.write(&args.out) }
 }

@@ -48,10 +48,7 @@ pub(super) fn packages(modules: &Modules) -> anyhow::Result<Vec<Package>> {
 
 fn walk(dir: &Path, import: &str, found: &mut Vec<Package>) -> anyhow::Result<()> {
     if dir.join(FILE_NAME).exists() {
-        found.push(Package {
-            import: import.to_owned(),
-            dir: dir.to_owned(),
-        });
+        found.push(Package { import: import.to_owned(), dir: dir.to_owned() });
     }
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
@@ -67,12 +64,7 @@ fn walk(dir: &Path, import: &str, found: &mut Vec<Package>) -> anyhow::Result<()
 pub(super) fn compile(packages: &[Package]) -> anyhow::Result<DescriptorPool> {
     let sources = packages
         .iter()
-        .map(|package| {
-            (
-                format!("{}/{FILE_NAME}", package.import),
-                package.dir.join(FILE_NAME),
-            )
-        })
+        .map(|package| (format!("{}/{FILE_NAME}", package.import), package.dir.join(FILE_NAME)))
         .collect();
     compile_sources(sources)
 }
@@ -88,9 +80,7 @@ pub(super) fn compile_sources(
     let mut compiler = Compiler::with_file_resolver(resolver);
     compiler.include_imports(true);
     for name in names {
-        compiler
-            .open_file(&name)
-            .with_context(|| format!("could not compile {name}"))?;
+        compiler.open_file(&name).with_context(|| format!("could not compile {name}"))?;
     }
     Ok(compiler.descriptor_pool())
 }

@@ -26,9 +26,7 @@ pub(super) fn generate(modules: &Modules, output: &mut Output) -> anyhow::Result
     for file in FILES {
         let text = read(&modules.kubernetes(FOLDER).join(file))?;
         let list: Value = serde_saphyr::from_str(&text).with_context(|| format!("in {file}"))?;
-        let list = list["items"]
-            .as_array()
-            .with_context(|| format!("{file} is no list"))?;
+        let list = list["items"].as_array().with_context(|| format!("{file} is no list"))?;
         items.extend(list.iter().cloned());
     }
     let list = json!({ "kind": "List", "apiVersion": "v1", "items": items });

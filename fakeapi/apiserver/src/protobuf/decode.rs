@@ -8,7 +8,9 @@ use super::{
     Decoded, MAGIC, MAX_DEPTH, MAX_MESSAGES, ProtobufError, envelope, root_of,
     wire::{Reader, WireValue},
 };
-use crate::types::{Field, Instant, Kind, Shape, TypeRef, finish, format_duration, zero};
+use crate::types::{
+    Field, Instant, Kind, Shape, TypeRef, canonical_quantity, finish, format_duration, zero,
+};
 
 /// Doubles up to here hold every whole number exactly; Go writes those without a point.
 const EXACT_WHOLE: f64 = 9_007_199_254_740_992.0;
@@ -131,7 +133,11 @@ impl Decoder {
                 _ => {}
             }
         }
-        let value = value.unwrap_or_else(|| zero(at.field.field_type()));
+        let value = value.unwrap_or_else(|| match at.field.kind {
+            // Go starts from empty bytes here, not from none.
+            Kind::Bytes => json!(""),
+            _ => zero(at.field.field_type()),
+        });
         let entries = into.entry(at.field.name).or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(entries) = entries {
             entries.insert(key, value);
@@ -212,7 +218,10 @@ impl Decoder {
             }
             Shape::Quantity => match at.scalars(bytes)?.texts[0] {
                 "" => json!("0"),
-                text => json!(text),
+                text => match canonical_quantity(&json!(text)) {
+                    Some(canonical) => json!(canonical),
+                    None => return Err(ProtobufError::Value { field, expected: "a quantity" }),
+                },
             },
             Shape::IntOrString => {
                 let scalars = at.scalars(bytes)?;

@@ -7,7 +7,7 @@ use super::{
     MAX_DEPTH, ProtobufError,
     wire::{WireType, write_bytes_field, write_message_field, write_tag, write_varint_field},
 };
-use crate::types::{Field, Instant, Kind, Shape, TypeRef, parse_duration};
+use crate::types::{Field, Instant, Kind, Shape, TypeRef, canonical_quantity, parse_duration};
 
 /// What stands for a message that is not there.
 static NULL: Value = Value::Null;
@@ -151,8 +151,11 @@ fn any_message(
         }
         Shape::Quantity => match value {
             Value::Null => write_bytes_field(out, 1, b"0"),
-            Value::Number(number) => write_bytes_field(out, 1, number.to_string().as_bytes()),
-            value => write_bytes_field(out, 1, text(field, value)?.as_bytes()),
+            value => {
+                let canonical =
+                    canonical_quantity(value).ok_or_else(|| wrong(field, "a quantity"))?;
+                write_bytes_field(out, 1, canonical.as_bytes());
+            }
         },
         Shape::IntOrString => int_or_string(field, value, out)?,
         Shape::Raw | Shape::Json => {

@@ -21,16 +21,14 @@ pub(super) struct Vector {
 impl Vector {
     /// Version and kind, which `core.v1.WatchEvent` has in its file's name only.
     fn named(&self) -> (String, String) {
-        match (&self.json["apiVersion"], &self.json["kind"]) {
-            (Value::String(api_version), Value::String(kind)) => {
-                (api_version.clone(), kind.clone())
-            }
-            _ => {
-                let parts: Vec<&str> = self.name.rsplitn(3, '.').collect();
-                assert_eq!(parts[2], "core", "{} names no kind", self.name);
-                (parts[1].to_owned(), parts[0].to_owned())
-            }
+        if let (Value::String(api_version), Value::String(kind)) =
+            (&self.json["apiVersion"], &self.json["kind"])
+        {
+            return (api_version.clone(), kind.clone());
         }
+        let parts: Vec<&str> = self.name.rsplitn(3, '.').collect();
+        assert_eq!(parts[2], "core", "{} names no kind", self.name);
+        (parts[1].to_owned(), parts[0].to_owned())
     }
 }
 
@@ -110,7 +108,7 @@ fn judge(vector: &Vector) -> Result<(), String> {
 }
 
 /// The first place where two values differ.
-fn difference(path: &str, left: &Value, right: &Value) -> Option<String> {
+pub(super) fn difference(path: &str, left: &Value, right: &Value) -> Option<String> {
     match (left, right) {
         (Value::Object(a), Value::Object(b)) => a.keys().chain(b.keys()).find_map(|key| {
             let (a, b) = (a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null));

@@ -50,6 +50,24 @@ fn faults_are_named() {
 }
 
 #[test]
+fn quantities_become_canonical_or_are_refused() {
+    // A container whose only limit is of the given text.
+    let limits = |text: &str| {
+        let nested = |number: u32, inner: &[u8]| {
+            let mut out = Vec::new();
+            write_bytes_field(&mut out, number, inner);
+            out
+        };
+        let entry = [nested(1, b"cpu"), nested(2, &nested(1, text.as_bytes()))].concat();
+        pod(&nested(2, &nested(2, &nested(8, &nested(1, &entry)))))
+    };
+    let decoded = decode(&limits("1000m")).expect("decodes").value;
+    assert_eq!(decoded["spec"]["containers"][0]["resources"], json!({ "limits": { "cpu": "1" } }));
+    let error = decode(&limits("much")).expect_err("no quantity").to_string();
+    assert_eq!(error, "field limits is not a quantity");
+}
+
+#[test]
 fn a_document_may_leave_its_kind_to_the_path() {
     let bytes = envelope::write("", "", &[]);
     assert!(decode(&bytes).is_err());

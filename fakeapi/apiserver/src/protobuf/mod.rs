@@ -14,6 +14,8 @@ mod wire;
 mod golden;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod vectors;
 
 use serde_json::Value;
 use thiserror::Error;

@@ -4,6 +4,7 @@ use super::{Shape, TypeRef};
 
 /// A field of a type, as JSON shows it.
 #[derive(Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a field, read as data")]
 pub struct Field {
     /// Name in JSON.
     pub name: &'static str,
@@ -22,6 +23,8 @@ pub struct Field {
     pub patch_strategy: PatchStrategy,
     /// The default OpenAPI gives, as JSON text.
     pub default_json: Option<&'static str>,
+    /// Type in Go, where it cannot be told from the rest, for error texts.
+    pub(crate) go_type: Option<&'static str>,
     /// Number on the wire; 0 when it is not on the wire.
     pub(crate) number: u32,
     pub(crate) kind: Kind,

@@ -9,13 +9,13 @@
 //!
 //! ```text
 //! M <message> <shape> <atomic or nothing>
-//! F <number> <json name> <type> <flags> <list type> <list map keys> <merge key> <strategy> <default>
+//! F <number> <json name> <type> <flags> <list type> <list map keys> <merge key> <strategy> <default> <go type>
 //! K <group> <version> <kind> <index of message>
 //! ```
 //!
 //! A type is `i32 i64 f64 bool str bytes` or `@` and the index of a message. Flags are `r`epeated,
 //! `m`ap, `p`ointer, `o`mitempty, omit`z`ero, `i`nline, `R`equired. A number of 0 is a field that
-//! exists in JSON only.
+//! exists in JSON only. The type in Go is given where it cannot be told from the rest.
 
 mod check;
 mod duration;
@@ -34,7 +34,7 @@ pub use prune::{MAX_REPORTED_FIELDS, prune, unknown_fields};
 
 pub(crate) use duration::{format_duration, parse_duration};
 pub(crate) use field::Kind;
-pub(crate) use normalize::{finish, zero};
+pub(crate) use normalize::{canonical_quantity, finish, zero};
 pub(crate) use time::Instant;
 
 /// Levels of nesting the walks over objects follow; deeper values are refused or left alone.

@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::quantity::Quantity;
+
 use super::{
     Field, FieldType, Instant, MAX_DEPTH, Special, TypeRef, format_duration, parse_duration,
     prune::Nested,
@@ -14,8 +16,7 @@ use super::{
 /// Rewrites `value` as a real server would answer it.
 ///
 /// Expects what [`check`](super::check) accepts and [`prune`](super::prune) has seen; values of
-/// another type and unknown fields are left as they are. Quantities are not brought to their
-/// canonical form, only numbers among them become text.
+/// another type and unknown fields are left as they are.
 pub fn normalize(value: &mut Value, root: TypeRef) {
     object(value, root, 0);
 }
@@ -34,20 +35,29 @@ fn object(value: &mut Value, of: TypeRef, depth: usize) {
 }
 
 fn field_value(field: &Field, value: &mut Value, depth: usize) {
-    if let FieldType::Special(special) = field.field_type() {
-        each(field, value, |item| special_value(special, item));
+    match &mut *value {
+        Value::Array(items) if field.repeated => {
+            for item in items {
+                item_value(field, item);
+            }
+        }
+        Value::Object(entries) if field.map => {
+            for entry in entries.values_mut() {
+                item_value(field, entry);
+            }
+        }
+        Value::Null => {}
+        value => special_value(field, value),
     }
     match (Nested::of(field, value), value) {
         (Nested::One(of), value) => object(value, of, depth + 1),
         (Nested::List(of), Value::Array(items)) => {
             for item in items {
-                null_to_zero(item, of);
                 object(item, of, depth + 1);
             }
         }
         (Nested::Map(of), Value::Object(entries)) => {
             for entry in entries.values_mut() {
-                null_to_zero(entry, of);
                 object(entry, of, depth + 1);
             }
         }
@@ -55,22 +65,20 @@ fn field_value(field: &Field, value: &mut Value, depth: usize) {
     }
 }
 
-/// An item of a list of structs cannot be null in Go.
-fn null_to_zero(item: &mut Value, of: TypeRef) {
-    if item.is_null() {
-        *item = zero(FieldType::Message(of));
+/// Items of lists and maps are no pointers in Go, so null among them is the zero value.
+fn item_value(field: &Field, value: &mut Value) {
+    if value.is_null() {
+        *value = zero(field.field_type());
+    } else {
+        special_value(field, value);
     }
 }
 
-fn each(field: &Field, value: &mut Value, mut apply: impl FnMut(&mut Value)) {
-    match value {
-        Value::Array(items) if field.repeated => items.iter_mut().for_each(apply),
-        Value::Object(entries) if field.map => entries.values_mut().for_each(apply),
-        value => apply(value),
-    }
-}
-
-fn special_value(special: Special, value: &mut Value) {
+/// Writes a value of a special type in the form Go gives it.
+fn special_value(field: &Field, value: &mut Value) {
+    let FieldType::Special(special) = field.field_type() else {
+        return;
+    };
     let written = match (special, &*value) {
         (Special::Time, Value::String(text)) => {
             Instant::parse(text).ok().map(|time| json!(time.map(Instant::to_text)))
@@ -81,13 +89,22 @@ fn special_value(special: Special, value: &mut Value) {
         (Special::Duration, Value::String(text)) => {
             parse_duration(text).map(|nanos| json!(format_duration(nanos)))
         }
-        (Special::Quantity, Value::Number(number)) => Some(json!(number.to_string())),
-        (Special::Quantity, Value::Null) => Some(json!("0")),
+        (Special::Quantity, value) => canonical_quantity(value).map(Value::String),
         _ => None,
     };
     if let Some(written) = written {
         *value = written;
     }
+}
+
+/// The canonical form of a quantity given as text or number.
+pub(crate) fn canonical_quantity(value: &Value) -> Option<String> {
+    let parsed = match value {
+        Value::String(text) => Quantity::parse(text),
+        Value::Number(number) => Quantity::parse(&number.to_string()),
+        _ => return None,
+    };
+    parsed.ok().map(|quantity| quantity.canonical())
 }
 
 /// Adds and removes the fields of one object, whose values are finished already.

@@ -106,9 +106,10 @@ fn read_reference(text: &str) -> Result<TypeRef, &'static str> {
 }
 
 fn read_field(columns: &[&'static str]) -> Result<Field, &'static str> {
-    let ["F", number, name, kind, flags, list, keys, merge_key, strategy, default] = *columns
+    let ["F", number, name, kind, flags, list, keys, merge_key, strategy, default, go_type] =
+        *columns
     else {
-        return Err("a field has ten columns");
+        return Err("a field has eleven columns");
     };
     let kind = match kind {
         "i32" => Kind::Int32,
@@ -136,6 +137,7 @@ fn read_field(columns: &[&'static str]) -> Result<Field, &'static str> {
         patch_merge_key: present(merge_key),
         patch_strategy: read_strategy(strategy)?,
         default_json: present(default),
+        go_type: present(go_type),
         number: number.parse().map_err(|_| "not a field number")?,
         kind,
         pointer: flags.contains('p'),
@@ -216,10 +218,10 @@ mod tests {
         for (text, reason) in [
             ("X\n", "unknown kind of entry"),
             ("M\ta\tcube\t\n", "unknown shape"),
-            ("F\t1\ta\tstr\t\t\t\t\t\t\n", "before any message"),
-            ("M\ta\tobject\t\nF\t1\ta\tu8\t\t\t\t\t\t\n", "unknown type"),
-            ("M\ta\tobject\t\nF\t1\ta\tstr\t\t\t\n", "ten columns"),
-            ("M\ta\tobject\t\nF\t1\ta\t@9\t\t\t\t\t\t\n", "reference to no message"),
+            ("F\t1\ta\tstr\t\t\t\t\t\t\t\n", "before any message"),
+            ("M\ta\tobject\t\nF\t1\ta\tu8\t\t\t\t\t\t\t\n", "unknown type"),
+            ("M\ta\tobject\t\nF\t1\ta\tstr\t\t\t\n", "eleven columns"),
+            ("M\ta\tobject\t\nF\t1\ta\t@9\t\t\t\t\t\t\t\n", "reference to no message"),
             ("M\ta\tobject\t\nK\t\tv1\tA\t7\n", "reference to no message"),
             ("M\tb\tobject\t\nM\ta\tobject\t\n", "not sorted"),
         ] {
@@ -232,11 +234,11 @@ mod tests {
     fn outer_fields_hide_embedded_ones() {
         let table = read(
             "M\ta\tobject\t\n\
-             F\t1\t\t@1\ti\t\t\t\t\t\n\
-             F\t2\tname\tbool\t\t\t\t\t\t\n\
+             F\t1\t\t@1\ti\t\t\t\t\t\t\n\
+             F\t2\tname\tbool\t\t\t\t\t\t\t\n\
              M\tb\tobject\t\n\
-             F\t1\tname\tstr\t\t\t\t\t\t\n\
-             F\t2\tother\tstr\t\t\t\t\t\t\n",
+             F\t1\tname\tstr\t\t\t\t\t\t\t\n\
+             F\t2\tother\tstr\t\t\t\t\t\t\t\n",
         )
         .expect("a table");
         let names: Vec<_> = table.messages[0].json.iter().map(|f| (f.name, f.kind)).collect();

@@ -11,20 +11,19 @@ pub const MAX_REPORTED_FIELDS: usize = 100;
 
 /// Names the fields of `value` that its type does not have, as `unknown field "spec.foo"`.
 ///
-/// The paths are those of a real server's strict decoding: `spec.containers[0].foo`.
+/// The paths are those of a real server's strict decoding: `spec.containers[0].foo`. Like that,
+/// it does not look into the schemas of a CRD where something else may stand for a schema.
 pub fn unknown_fields(value: &Value, root: TypeRef) -> Vec<String> {
     let mut found = Vec::new();
     Search { path: String::new(), found: &mut found }.object(value, root, 0);
     found
 }
 
-/// Removes the fields of `value` that its type does not have, and names them like
+/// Removes every field of `value` that its type does not have; the answer is that of
 /// [`unknown_fields`].
 pub fn prune(value: &mut Value, root: TypeRef) -> Vec<String> {
     let found = unknown_fields(value, root);
-    if !found.is_empty() {
-        remove(value, root, 0);
-    }
+    remove(value, root, 0);
     found
 }
 
@@ -84,6 +83,8 @@ impl Search<'_> {
             let length = self.enter(name);
             match of.field(name) {
                 None => self.found.push(format!("unknown field \"{}\"", self.path)),
+                // A schema among other things has a decoder of its own, which is never strict.
+                Some(field) if matches!(field.field_type(), FieldType::Special(_)) => {}
                 Some(field) => self.nested(value, Nested::of(field, value), depth),
             }
             self.path.truncate(length);
@@ -135,10 +136,14 @@ fn remove(value: &mut Value, of: TypeRef, depth: usize) {
         match (Nested::of(field, value), value) {
             (Nested::One(of), value) => remove(value, of, depth + 1),
             (Nested::List(of), Value::Array(items)) => {
-                items.iter_mut().for_each(|item| remove(item, of, depth + 1));
+                for item in items {
+                    remove(item, of, depth + 1);
+                }
             }
             (Nested::Map(of), Value::Object(entries)) => {
-                entries.values_mut().for_each(|entry| remove(entry, of, depth + 1));
+                for entry in entries.values_mut() {
+                    remove(entry, of, depth + 1);
+                }
             }
             _ => {}
         }
@@ -196,16 +201,23 @@ mod tests {
             .expect("CustomResourceDefinition");
         let crd = json!({ "spec": { "versions": [{ "schema": { "openAPIV3Schema": {
             "default": { "anything": true },
-            "properties": { "a": { "items": { "tpye": "string" } } },
+            "properties": { "a": { "tpye": 1, "items": { "tpye": "string" } } },
             "additionalProperties": { "oops": 1 },
         } } }] } });
         let schema = "spec.versions[0].schema.openAPIV3Schema";
+        let mut pruned = crd.clone();
         assert_eq!(
-            unknown_fields(&crd, root),
-            [
-                format!("unknown field \"{schema}.additionalProperties.oops\""),
-                format!("unknown field \"{schema}.properties.a.items.tpye\""),
-            ]
+            prune(&mut pruned, root),
+            [format!("unknown field \"{schema}.properties.a.tpye\"")]
+        );
+        let schema = &pruned["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        assert_eq!(
+            *schema,
+            json!({
+                "default": { "anything": true },
+                "properties": { "a": { "items": {} } },
+                "additionalProperties": {},
+            })
         );
     }
 

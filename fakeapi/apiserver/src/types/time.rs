@@ -73,6 +73,56 @@ impl Instant {
     }
 }
 
+/// The two layouts Kubernetes reads times by.
+#[derive(Clone, Copy)]
+pub(super) enum Layout {
+    /// RFC 3339, with or without a fraction.
+    Seconds,
+    /// RFC 3339 with exactly six digits of fraction.
+    Micros,
+}
+
+/// Whether a time has the six digits of fraction `MicroTime` asks for.
+pub(super) fn has_micros(text: &str) -> bool {
+    text.as_bytes().get(19..).is_some_and(|rest| match rest {
+        [b'.', digits @ .., _] if digits.len() >= 6 => {
+            digits[..6].iter().all(u8::is_ascii_digit)
+                && !rest.get(7).is_some_and(u8::is_ascii_digit)
+        }
+        _ => false,
+    })
+}
+
+/// The parts of Go's layout before fraction and zone.
+const LAYOUT: [&str; 11] = ["2006", "-", "01", "-", "02", "T", "15", ":", "04", ":", "05"];
+
+/// Why Go would refuse a text, in its words.
+pub(super) fn explain(text: &str, layout: Layout) -> String {
+    let (fraction, zone) = match layout {
+        Layout::Seconds => ("", "Z07:00"),
+        Layout::Micros => (".000000", ".000000"),
+    };
+    let told = format!("parsing time {text:?} as \"2006-01-02T15:04:05{fraction}Z07:00\"");
+    let mut rest = text;
+    for piece in LAYOUT {
+        let fits = match rest.get(..piece.len()) {
+            Some(part) if piece.len() == 1 => part == piece,
+            Some(part) => part.bytes().all(|byte| byte.is_ascii_digit()),
+            None => false,
+        };
+        if !fits {
+            return format!("{told}: cannot parse {rest:?} as {piece:?}");
+        }
+        rest = &rest[piece.len()..];
+    }
+    let complete = is_fraction_and_zone(rest) && (fraction.is_empty() || has_micros(text));
+    if complete {
+        format!("parsing time {text:?}: out of range")
+    } else {
+        format!("{told}: cannot parse {rest:?} as {zone:?}")
+    }
+}
+
 /// `Z`, `+02:00`, `.123-03:30`.
 fn is_fraction_and_zone(text: &str) -> bool {
     let rest = match text.strip_prefix('.') {
@@ -112,6 +162,23 @@ mod tests {
             assert_eq!((time.to_text().as_str(), time.to_micro_text().as_str()), (seconds, micro));
         }
         assert_eq!(Instant::parse("0001-01-01T00:00:00Z"), Ok(None));
+    }
+
+    #[test]
+    fn tells_why_like_go() {
+        let told = |text: &str, layout: &str, rest: &str, piece: &str| {
+            format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {piece:?}")
+        };
+        let (seconds, micros) = ("2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05.000000Z07:00");
+        let text = "2020-01-01";
+        assert_eq!(explain(text, Layout::Seconds), told(text, seconds, "", "T"));
+        let text = "2020-01-01T00:00:00";
+        assert_eq!(explain(text, Layout::Seconds), told(text, seconds, "", "Z07:00"));
+        let text = "2020-01-01T00:00:00Z";
+        assert_eq!(explain(text, Layout::Micros), told(text, micros, "Z", ".000000"));
+        assert!(!has_micros(text) && has_micros("2020-01-01T00:00:00.000001Z"));
+        assert!(!has_micros("2020-01-01T00:00:00.0000001Z"));
+        assert!(explain("2020-13-01T00:00:00Z", Layout::Seconds).ends_with("out of range"));
     }
 
     #[test]

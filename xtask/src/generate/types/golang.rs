@@ -17,6 +17,8 @@ pub(super) struct Source {
     pub(super) structs: BTreeMap<String, Vec<GoField>>,
     /// Named types that are a slice of text, such as `Verbs`.
     pub(super) lists: Vec<String>,
+    /// Names that stand for another package's type, such as `v1.Rule` for `Rule`.
+    aliases: BTreeMap<String, String>,
     /// Types that are another package's: that package's import path and type name.
     pub(super) renamed: BTreeMap<String, (String, String)>,
 }
@@ -29,6 +31,9 @@ pub(super) struct GoField {
     pub(super) json: String,
     /// Go type as written, such as `*int32`.
     pub(super) go_type: String,
+    /// Go type as Go itself names it, such as `v1.Protocol`: with the name of the type's package
+    /// instead of what the file calls it.
+    pub(super) qualified: String,
     pub(super) omit_empty: bool,
     pub(super) omit_zero: bool,
 }
@@ -54,26 +59,32 @@ impl Source {
             .collect::<Result<_, _>>()?;
         files.sort();
         for file in files.iter().filter(|file| is_source(file)) {
-            source
-                .scan(&read(file)?)
-                .with_context(|| format!("in {}", file.display()))?;
+            source.scan(&read(file)?).with_context(|| format!("in {}", file.display()))?;
+        }
+        for field in source.structs.values_mut().flatten() {
+            if let Some(same) = source.aliases.get(&field.qualified) {
+                field.qualified.clone_from(same);
+            }
         }
         Ok(source)
     }
 
     fn scan(&mut self, text: &str) -> anyhow::Result<()> {
         let mut lines = text.lines();
+        let mut package = "";
         let mut imports = BTreeMap::new();
         while let Some(line) = lines.next() {
             if let Some(value) = constant(line, "GroupName") {
                 self.group = Some(value.to_owned());
             }
+            if let Some(name) = line.strip_prefix("package ") {
+                package = name;
+            }
             if let Some((alias, path)) = import(line) {
                 imports.insert(alias, path);
             }
-            let Some((name, definition)) = line
-                .strip_prefix("type ")
-                .and_then(|rest| rest.split_once(' '))
+            let Some((name, definition)) =
+                line.strip_prefix("type ").and_then(|rest| rest.split_once(' '))
             else {
                 continue;
             };
@@ -81,17 +92,24 @@ impl Source {
             if let Some((alias, other)) = target
                 && let Some(path) = imports.get(alias)
             {
+                if definition.starts_with('=') {
+                    let same = format!("{}.{other}", last_segment(path));
+                    self.aliases.insert(format!("{package}.{name}"), same);
+                }
                 let target = ((*path).to_owned(), other.to_owned());
                 self.renamed.insert(name.to_owned(), target);
             } else if definition == "[]string" {
                 self.lists.push(name.to_owned());
             } else if definition.starts_with("struct {") && !definition.ends_with('}') {
-                let fields = lines
+                let mut fields = lines
                     .by_ref()
                     .take_while(|line| *line != "}")
                     .filter_map(|line| field(line).transpose())
                     .collect::<anyhow::Result<Vec<_>>>()
                     .with_context(|| format!("in struct {name}"))?;
+                for field in &mut fields {
+                    field.qualified = qualify(&field.go_type, package, &imports);
+                }
                 self.structs.insert(name.to_owned(), fields);
             } else if definition.starts_with("struct{") || definition.starts_with("struct {") {
                 self.structs.insert(name.to_owned(), Vec::new());
@@ -113,21 +131,44 @@ fn is_source(file: &Path) -> bool {
 /// The text a line such as `const GroupName = "apps"` assigns.
 fn constant<'t>(line: &'t str, name: &str) -> Option<&'t str> {
     let line = line.trim();
-    let rest = line
-        .strip_prefix("const ")
-        .unwrap_or(line)
-        .strip_prefix(name)?;
-    rest.trim_start()
-        .strip_prefix('=')?
-        .trim()
-        .strip_prefix('"')?
-        .strip_suffix('"')
+    let rest = line.strip_prefix("const ").unwrap_or(line).strip_prefix(name)?;
+    rest.trim_start().strip_prefix('=')?.trim().strip_prefix('"')?.strip_suffix('"')
 }
 
 /// The alias and path of a line such as `v1 "k8s.io/api/apps/v1"` inside an import list.
 fn import(line: &str) -> Option<(&str, &str)> {
-    let (alias, path) = line.trim().split_once(' ')?;
-    Some((alias, path.strip_prefix('"')?.strip_suffix('"')?))
+    let line = line.trim();
+    let (alias, path) = line.split_once(' ').unwrap_or(("", line));
+    let path = path.strip_prefix('"')?.strip_suffix('"')?;
+    Some((if alias.is_empty() { last_segment(path) } else { alias }, path))
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Names a type by its package, as Go's reflection does.
+fn qualify(go_type: &str, package: &str, imports: &BTreeMap<&str, &str>) -> String {
+    const BUILT_IN: [&str; 7] = ["string", "int", "int32", "int64", "bool", "float64", "any"];
+    let go_type = go_type.trim_start_matches('*');
+    if go_type == "byte" {
+        return "uint8".to_owned();
+    }
+    if let Some(item) = go_type.strip_prefix("[]") {
+        return format!("[]{}", qualify(item, package, imports));
+    }
+    if let Some((key, value)) = go_type.strip_prefix("map[").and_then(|rest| rest.split_once(']')) {
+        let (key, value) = (qualify(key, package, imports), qualify(value, package, imports));
+        return format!("map[{key}]{value}");
+    }
+    match go_type.split_once('.') {
+        Some((alias, name)) => {
+            let package = imports.get(alias).map_or(alias, |path| last_segment(path));
+            format!("{package}.{name}")
+        }
+        None if BUILT_IN.contains(&go_type) => go_type.to_owned(),
+        None => format!("{package}.{go_type}"),
+    }
 }
 
 /// Reads a field; lines without a tag declare nothing that is encoded.
@@ -152,11 +193,7 @@ fn field(line: &str) -> anyhow::Result<Option<GoField>> {
         return Ok(None);
     }
     let number = match tag(tags, "protobuf").and_then(|tag| tag.split(',').nth(1)) {
-        Some(number) => Some(
-            number
-                .parse()
-                .with_context(|| format!("number of {first}"))?,
-        ),
+        Some(number) => Some(number.parse().with_context(|| format!("number of {first}"))?),
         None => None,
     };
     let json = match (name, embedded) {
@@ -167,17 +204,15 @@ fn field(line: &str) -> anyhow::Result<Option<GoField>> {
         number,
         json,
         go_type: if embedded { first.to_owned() } else { go_type },
+        qualified: String::new(),
         omit_empty: options.contains(&"omitempty"),
         omit_zero: options.contains(&"omitzero"),
     }))
 }
 
 fn tag<'t>(tags: &'t str, name: &str) -> Option<&'t str> {
-    tags.split_whitespace().find_map(|tag| {
-        tag.strip_prefix(name)?
-            .strip_prefix(":\"")?
-            .strip_suffix('"')
-    })
+    tags.split_whitespace()
+        .find_map(|tag| tag.strip_prefix(name)?.strip_prefix(":\"")?.strip_suffix('"'))
 }
 
 #[cfg(test)]
@@ -189,13 +224,20 @@ mod tests {
         let mut source = Source::default();
         source
             .scan(
-                "const GroupName = \"apps\"\n\
+                "package v1\n\
+                 import (\n\
+                 \tmeta \"example.com/meta/v2\"\n\
+                 \t\"example.com/pkg/types\"\n\
+                 )\n\
+                 const GroupName = \"apps\"\n\
                  type Verbs []string\n\
                  type Pod struct {\n\
                  \tmetav1.TypeMeta `json:\",inline\"`\n\
                  \t// Old *int `json:\"old\"`\n\
                  \tSpec PodSpec `json:\"spec,omitempty\" protobuf:\"bytes,2,opt,name=spec\"`\n\
                  \tPorts []*int32 `json:\"ports\" protobuf:\"varint,3,rep\"`\n\
+                 \tUID types.UID `json:\"uid\" protobuf:\"bytes,4,opt\"`\n\
+                 \tAll map[Name]*meta.Thing `json:\"all\" protobuf:\"bytes,5,rep\"`\n\
                  \thidden int\n\
                  }\n",
             )
@@ -203,12 +245,11 @@ mod tests {
         assert_eq!(source.group.as_deref(), Some("apps"));
         assert_eq!(source.lists, ["Verbs"]);
         let fields = &source.structs["Pod"];
-        assert_eq!(fields.len(), 3);
+        assert_eq!(fields.len(), 5);
+        assert_eq!(fields[3].qualified, "types.UID");
+        assert_eq!(fields[4].qualified, "map[v1.Name]v2.Thing");
         assert!(fields[0].is_type_meta());
-        assert_eq!(
-            (fields[1].json.as_str(), fields[1].number),
-            ("spec", Some(2))
-        );
+        assert_eq!((fields[1].json.as_str(), fields[1].number), ("spec", Some(2)));
         assert!(fields[1].omit_empty && !fields[2].omit_empty);
         assert_eq!(fields[2].go_type, "[]*int32");
     }

@@ -23,21 +23,12 @@ const ENVELOPE: &str = "k8s.io.apimachinery.pkg.runtime.Unknown";
 /// Messages whose JSON is not an object of their fields.
 const SHAPES: [(&str, &str); 8] = [
     ("k8s.io.apimachinery.pkg.apis.meta.v1.Time", "time"),
-    (
-        "k8s.io.apimachinery.pkg.apis.meta.v1.MicroTime",
-        "microTime",
-    ),
+    ("k8s.io.apimachinery.pkg.apis.meta.v1.MicroTime", "microTime"),
     ("k8s.io.apimachinery.pkg.apis.meta.v1.Duration", "duration"),
     ("k8s.io.apimachinery.pkg.apis.meta.v1.FieldsV1", "json"),
     ("k8s.io.apimachinery.pkg.api.resource.Quantity", "quantity"),
-    (
-        "k8s.io.apimachinery.pkg.api.resource.QuantityValue",
-        "quantity",
-    ),
-    (
-        "k8s.io.apimachinery.pkg.util.intstr.IntOrString",
-        "intOrString",
-    ),
+    ("k8s.io.apimachinery.pkg.api.resource.QuantityValue", "quantity"),
+    ("k8s.io.apimachinery.pkg.util.intstr.IntOrString", "intOrString"),
     ("k8s.io.apimachinery.pkg.runtime.RawExtension", "raw"),
 ];
 
@@ -69,17 +60,8 @@ pub(super) fn table(
         .filter(|message| !message.is_map_entry() && message.full_name() != ENVELOPE)
         .collect();
     messages.sort_by(|a, b| a.full_name().cmp(b.full_name()));
-    let index = messages
-        .iter()
-        .enumerate()
-        .map(|(i, m)| (m.full_name().to_owned(), i))
-        .collect();
-    let mut join = Join {
-        sources,
-        schemas,
-        index,
-        hosts: BTreeMap::new(),
-    };
+    let index = messages.iter().enumerate().map(|(i, m)| (m.full_name().to_owned(), i)).collect();
+    let mut join = Join { sources, schemas, index, hosts: BTreeMap::new() };
     join.hosts = join.find_hosts(&messages)?;
     let mut text = String::new();
     for message in &messages {
@@ -134,10 +116,7 @@ impl Join<'_> {
         let mut hosts: BTreeMap<String, String> = BTreeMap::new();
         loop {
             let known = hosts.len();
-            for message in messages
-                .iter()
-                .filter(|message| self.shape(message) == "object")
-            {
+            for message in messages.iter().filter(|message| self.shape(message) == "object") {
                 let name = message.full_name();
                 let own = self.schemas.of(name).is_some().then(|| name.to_owned());
                 let Some(host) = own.or_else(|| hosts.get(name).cloned()) else {
@@ -160,9 +139,7 @@ impl Join<'_> {
     }
 
     fn schema(&self, message: &str) -> Option<&Value> {
-        self.schemas
-            .of(message)
-            .or_else(|| self.schemas.of(self.hosts.get(message)?))
+        self.schemas.of(message).or_else(|| self.schemas.of(self.hosts.get(message)?))
     }
 
     fn message(&self, message: &MessageDescriptor, text: &mut String) -> anyhow::Result<()> {
@@ -190,11 +167,8 @@ impl Join<'_> {
         for go in go_fields {
             match go.number {
                 None if go.is_inline() && go.go_type.ends_with("TypeMeta") => {
-                    let meta = self
-                        .index
-                        .get(TYPE_META)
-                        .context("TypeMeta is no message")?;
-                    writeln!(text, "F\t0\t\t@{meta}\ti\t\t\t\t\t")?;
+                    let meta = self.index.get(TYPE_META).context("TypeMeta is no message")?;
+                    writeln!(text, "F\t0\t\t@{meta}\ti\t\t\t\t\t\t")?;
                 }
                 None => bail!("field {:?} is on neither side of the wire", go.json),
                 Some(number) => {
@@ -206,10 +180,8 @@ impl Join<'_> {
                 }
             }
         }
-        let missing: Vec<_> = message
-            .fields()
-            .filter(|field| !wired.contains(&field.number()))
-            .collect();
+        let missing: Vec<_> =
+            message.fields().filter(|field| !wired.contains(&field.number())).collect();
         ensure!(missing.is_empty(), "no Go field for {missing:?}");
         Ok(())
     }
@@ -245,19 +217,18 @@ impl Join<'_> {
             .into_iter()
             .flatten(),
         );
-        let property = schema
-            .and_then(properties)
-            .and_then(|all| all.get(&go.json));
+        let property = schema.and_then(properties).and_then(|all| all.get(&go.json));
         if property.is_some() && schema.is_some_and(|schema| requires(schema, &go.json)) {
             flags.push('R');
         }
         writeln!(
             text,
-            "F\t{}\t{}\t{}\t{flags}\t{}",
+            "F\t{}\t{}\t{}\t{flags}\t{}\t{}",
             field.number(),
             go.json,
             self.kind(&kind)?,
-            merge_columns(property)?
+            merge_columns(property)?,
+            go_column(go, field, &kind),
         )?;
         Ok(())
     }
@@ -271,10 +242,7 @@ impl Join<'_> {
             ProtoKind::Bytes => "bytes".to_owned(),
             ProtoKind::Double => "f64".to_owned(),
             ProtoKind::Message(message) => {
-                let index = self
-                    .index
-                    .get(message.full_name())
-                    .context("an unknown message")?;
+                let index = self.index.get(message.full_name()).context("an unknown message")?;
                 format!("@{index}")
             }
             other => bail!("the transcoder does not know {other:?}"),
@@ -284,30 +252,18 @@ impl Join<'_> {
     /// Kinds from the Go packages, completed by those only OpenAPI names.
     fn kinds(&self, messages: &[MessageDescriptor], text: &mut String) -> anyhow::Result<()> {
         let mut kinds = BTreeMap::new();
-        for message in messages
-            .iter()
-            .filter(|message| self.shape(message) == "object")
-        {
-            let source = self
-                .sources
-                .get(message.package_name())
-                .context("no Go package")?;
+        for message in messages.iter().filter(|message| self.shape(message) == "object") {
+            let source = self.sources.get(message.package_name()).context("no Go package")?;
             let Some(group) = &source.group else { continue };
             if self.go_fields(message)?.iter().any(GoField::is_type_meta) {
-                let version = message
-                    .package_name()
-                    .rsplit('.')
-                    .next()
-                    .unwrap_or_default();
+                let version = message.package_name().rsplit('.').next().unwrap_or_default();
                 let key = (group.clone(), version.to_owned(), message.name().to_owned());
                 kinds.insert(key, self.index[message.full_name()]);
             }
         }
         for kind in self.schemas.kinds() {
             if let Some(index) = self.index.get(&kind.message) {
-                kinds
-                    .entry((kind.group, kind.version, kind.kind))
-                    .or_insert(*index);
+                kinds.entry((kind.group, kind.version, kind.kind)).or_insert(*index);
             }
         }
         for ((group, version, kind), index) in kinds {
@@ -317,16 +273,36 @@ impl Join<'_> {
     }
 }
 
+/// The Go type where its name does not follow from the rest of the entry.
+fn go_column(go: &GoField, field: &FieldDescriptor, kind: &ProtoKind) -> String {
+    let item = match kind {
+        ProtoKind::Int32 => "int32".to_owned(),
+        ProtoKind::Int64 => "int64".to_owned(),
+        ProtoKind::Bool => "bool".to_owned(),
+        ProtoKind::Bytes => "[]uint8".to_owned(),
+        ProtoKind::Double => "float64".to_owned(),
+        ProtoKind::Message(message) => {
+            let package = message.package_name().rsplit('.').next().unwrap_or_default();
+            format!("{package}.{}", message.name())
+        }
+        _ => "string".to_owned(),
+    };
+    let expected = match (field.is_list(), field.is_map()) {
+        (true, _) => format!("[]{item}"),
+        (_, true) => format!("map[string]{item}"),
+        _ if matches!(kind, ProtoKind::Message(_)) => return String::new(),
+        _ => item,
+    };
+    if expected == go.qualified { String::new() } else { go.qualified.clone() }
+}
+
 /// List type, list map keys, merge key, merge strategy and default, tab-separated.
 fn merge_columns(property: Option<&Value>) -> anyhow::Result<String> {
     let Some(property) = property else {
         return Ok("\t\t\t\t".to_owned());
     };
     let text = |key: &str| property[key].as_str().unwrap_or_default();
-    let list = match (
-        text("x-kubernetes-list-type"),
-        text("x-kubernetes-map-type"),
-    ) {
+    let list = match (text("x-kubernetes-list-type"), text("x-kubernetes-map-type")) {
         ("", map) => map,
         (list, _) => list,
     };

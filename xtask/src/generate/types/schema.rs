@@ -12,11 +12,11 @@ const FOLDER: &str = "api/openapi-spec/v3";
 
 /// All schemas of the release, by definition name such as `io.k8s.api.core.v1.Pod`.
 pub(super) struct Schemas {
-    by_definition: BTreeMap<String, Value>,
+    definitions: BTreeMap<String, Value>,
 }
 
 /// A kind as OpenAPI names it, and the protobuf message behind it.
-pub(super) struct Kind {
+pub(super) struct Root {
     pub(super) group: String,
     pub(super) version: String,
     pub(super) kind: String,
@@ -37,24 +37,22 @@ impl Schemas {
                 schemas.extend(std::mem::take(found));
             }
         }
-        Ok(Self {
-            by_definition: schemas,
-        })
+        Ok(Self { definitions: schemas })
     }
 
     /// The schema of a message, when OpenAPI has one under the message's own name.
     pub(super) fn of(&self, message: &str) -> Option<&Value> {
-        self.by_definition.get(&definition(message)?)
+        self.definitions.get(&definition(message)?)
     }
 
     /// Every kind with the message that describes it.
-    pub(super) fn kinds(&self) -> Vec<Kind> {
+    pub(super) fn kinds(&self) -> Vec<Root> {
         let mut kinds = Vec::new();
-        for (name, schema) in &self.by_definition {
+        for (name, schema) in &self.definitions {
             let list = schema["x-kubernetes-group-version-kind"].as_array();
             for kind in list.into_iter().flatten() {
                 let text = |key: &str| kind[key].as_str().unwrap_or_default().to_owned();
-                kinds.push(Kind {
+                kinds.push(Root {
                     group: text("group"),
                     version: text("version"),
                     kind: text("kind"),
@@ -73,9 +71,7 @@ pub(super) fn properties(schema: &Value) -> Option<&Map<String, Value>> {
 
 /// Whether a schema requires a property.
 pub(super) fn requires(schema: &Value, property: &str) -> bool {
-    schema["required"]
-        .as_array()
-        .is_some_and(|list| list.iter().any(|name| name == property))
+    schema["required"].as_array().is_some_and(|list| list.iter().any(|name| name == property))
 }
 
 fn definition(message: &str) -> Option<String> {
