@@ -198,7 +198,8 @@ pub enum Reason {
     NeighbourAnswered = 9,
     /// An ICMP echo request answered.
     EchoAnswered = 10,
-    /// A connection handed to the worker that owns its destination.
+    /// A connection handed to the worker that owns its destination. A packet that comes after its
+    /// connection was forgotten is looked up like a new one, and counted like one.
     Steered = 11,
     /// A connection to a known destination whose worker has no listening socket; refused.
     NoListener = 12,
