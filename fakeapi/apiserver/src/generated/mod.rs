@@ -34,3 +34,102 @@ pub fn discovery() -> &'static [u8] {
 pub fn rbac() -> &'static [u8] {
     include_bytes!("rbac.json")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{openapi, types::table};
+
+    fn document(bytes: &[u8]) -> Value {
+        serde_json::from_slice(bytes).expect("a generated document is JSON")
+    }
+
+    fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+        value[key].as_array().unwrap_or_else(|| panic!("{key} is a list"))
+    }
+
+    #[test]
+    fn every_resource_has_a_type_and_a_document() {
+        let discovery = document(discovery());
+        let resources = discovery["resources"].as_object().expect("resources");
+        let mut seen = 0;
+        for (group_version, resource_list) in resources {
+            assert_eq!(resource_list["groupVersion"], json!(group_version));
+            let prefix = if group_version == "v1" { "api" } else { "apis" };
+            assert!(openapi::v3(&format!("{prefix}/{group_version}")).is_some(), "{group_version}");
+            for resource in list(resource_list, "resources") {
+                let own = match (resource["group"].as_str(), resource["version"].as_str()) {
+                    (Some(group), Some(version)) => format!("{group}/{version}"),
+                    _ => group_version.clone(),
+                };
+                let kind = resource["kind"].as_str().expect("a kind");
+                // Streams have options for a kind, and those are in the table too.
+                assert!(table().root_of(&own, kind).is_some(), "{own} {kind}");
+                let verbs = list(resource, "verbs");
+                if verbs.contains(&json!("list")) {
+                    assert!(
+                        table().root_of(&own, &format!("{kind}List")).is_some(),
+                        "{own} {kind}"
+                    );
+                }
+                seen += 1;
+            }
+        }
+        assert!(seen > 110, "only {seen} resources");
+    }
+
+    #[test]
+    fn both_forms_of_discovery_agree() {
+        let discovery = document(discovery());
+        let groups: Vec<_> =
+            list(&discovery, "groups").iter().map(|group| &group["name"]).collect();
+        let aggregated: Vec<_> = list(&discovery, "aggregatedGroups")
+            .iter()
+            .map(|group| &group["metadata"]["name"])
+            .collect();
+        assert_eq!(groups, aggregated);
+        assert!(groups.contains(&&json!("apiextensions.k8s.io")));
+        let all =
+            list(&discovery, "aggregatedCore").iter().chain(list(&discovery, "aggregatedGroups"));
+        for group in all {
+            for version in list(group, "versions") {
+                let name = group["metadata"]["name"].as_str().expect("a name");
+                let version_name = version["version"].as_str().expect("a version");
+                let group_version = format!("{name}/{version_name}");
+                let plain = &discovery["resources"][group_version.trim_start_matches('/')];
+                let mut counted = 0;
+                for resource in list(version, "resources") {
+                    counted += 1 + resource["subresources"].as_array().map_or(0, Vec::len);
+                }
+                assert_eq!(counted, list(plain, "resources").len(), "{group_version}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_default_policy_is_whole() {
+        let policy = document(rbac());
+        let count =
+            |kind: &str| list(&policy, "items").iter().filter(|item| item["kind"] == kind).count();
+        for (kind, least) in
+            [("ClusterRole", 60), ("ClusterRoleBinding", 40), ("Role", 5), ("RoleBinding", 5)]
+        {
+            assert!(count(kind) >= least, "{} of {kind}", count(kind));
+        }
+        for item in list(&policy, "items") {
+            let (api_version, kind) = (&item["apiVersion"], &item["kind"]);
+            let root = table()
+                .root_of(api_version.as_str().expect("text"), kind.as_str().expect("text"))
+                .expect("a built-in kind");
+            assert_eq!(crate::types::check(item, root), Ok(()), "{}", item["metadata"]["name"]);
+            assert!(crate::types::unknown_fields(item, root).is_empty());
+        }
+    }
+
+    #[test]
+    fn the_release_is_named() {
+        assert!(release().starts_with("v1.") && !release().contains('\n'), "{:?}", release());
+    }
+}

@@ -31,15 +31,16 @@ impl Document {
 
     /// The document itself; it is decompressed once for the process and shared.
     pub fn plain(&self) -> Bytes {
-        let plain = self.plain.get_or_init(|| {
-            let mut plain = Vec::new();
-            GzDecoder::new(self.gzip).read_to_end(&mut plain).expect(
-                "embedded documents are compressed by `cargo xtask gen`, and tests read all",
-            );
-            plain.into()
-        });
-        plain.clone()
+        self.plain.get_or_init(|| decompress(self.gzip)).clone()
     }
+}
+
+fn decompress(gzip: &[u8]) -> Bytes {
+    let mut plain = Vec::new();
+    GzDecoder::new(gzip)
+        .read_to_end(&mut plain)
+        .expect("embedded documents are compressed by `cargo xtask gen`, and tests read all");
+    plain.into()
 }
 
 #[cfg(test)]

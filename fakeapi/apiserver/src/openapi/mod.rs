@@ -15,8 +15,14 @@ pub use document::Document;
 
 use crate::generated::{OPENAPI_V2_JSON, OPENAPI_V2_PROTO, OPENAPI_V3};
 
-/// Media type of [`v2_proto`], which older clients ask for first.
-pub const V2_PROTO_TYPE: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// Media types clients ask for [`v2_proto`] by: the present one, and the one with `@`, which is
+/// none by the standard but which older clients send first.
+pub const V2_PROTO_TYPES: [&str; 2] = [V2_PROTO_TYPE, V2_PROTO_TYPE_DEPRECATED];
+
+/// Media type the server answers [`v2_proto`] with, whichever it was asked for.
+pub const V2_PROTO_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+const V2_PROTO_TYPE_DEPRECATED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
 static V2: LazyLock<Document> = LazyLock::new(|| Document::new(OPENAPI_V2_JSON));
 static V2_PROTO: LazyLock<Document> = LazyLock::new(|| Document::new(OPENAPI_V2_PROTO));

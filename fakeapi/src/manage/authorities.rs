@@ -1,0 +1,71 @@
+//! Cluster API keeps a cluster's authorities in Secrets of the management cluster.
+
+use std::path::Path;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::Api;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::register::{CaPem, ClusterName};
+use crate::registry::AuthoritySource;
+use crate::serve::BoxError;
+
+/// A client of the management cluster.
+pub struct ManagementCluster {
+    client: Client,
+}
+
+impl ManagementCluster {
+    /// A client by the kubeconfig in a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or does not say how to reach a cluster.
+    pub async fn from_kubeconfig(path: &Path) -> Result<Self, BoxError> {
+        let kubeconfig = Kubeconfig::read_from(path)?;
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        Ok(Self { client: Client::try_from(config)? })
+    }
+}
+
+impl AuthoritySource for ManagementCluster {
+    fn authority<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        purpose: &'static str,
+    ) -> BoxFuture<'a, Result<Option<CaPem>, BoxError>> {
+        async move {
+            let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &name.namespace);
+            let secret = secrets.get_opt(&format!("{}-{purpose}", name.name)).await?;
+            secret.map(|secret| authority(&secret)).transpose()
+        }
+        .boxed()
+    }
+}
+
+fn authority(secret: &Secret) -> Result<CaPem, BoxError> {
+    let field = |key: &str| -> Result<String, BoxError> {
+        let data = secret.data.as_ref().and_then(|data| data.get(key));
+        let bytes = data.ok_or_else(|| format!("the Secret has no {key}"))?;
+        Ok(String::from_utf8(bytes.0.clone())?)
+    };
+    Ok(CaPem { certificate: field("tls.crt")?, key: field("tls.key")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_without_a_key_says_so() {
+        let mut secret = Secret::default();
+        secret.data = Some([("tls.crt".to_owned(), ByteString(b"c".to_vec()))].into());
+        let error = authority(&secret).unwrap_err();
+        assert_eq!(error.to_string(), "the Secret has no tls.key");
+    }
+}

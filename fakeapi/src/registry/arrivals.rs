@@ -1,0 +1,87 @@
+//! What brings a cluster's connections to the server: the kernel's steering, a listener of the
+//! cluster's own, or nothing where a wildcard listener takes all.
+
+use std::sync::{Arc, Weak};
+
+use crate::addr::ClusterAddr;
+use crate::datapath::{self, Datapath};
+use crate::register::{Fault, RegisterError};
+use crate::serve::Server;
+use crate::serve::worker::owner;
+
+use super::failed;
+
+/// What brings connections to the server.
+pub struct Arrivals {
+    /// The kernel side, where it can be had.
+    pub datapath: Option<Arc<Datapath>>,
+    /// The server, where every cluster needs a listener of its own.
+    pub listeners: Option<Weak<Server>>,
+    /// How many workers share the clusters.
+    pub workers: u32,
+}
+
+impl Arrivals {
+    /// Lets connections to an address arrive.
+    pub(super) async fn open(&self, at: ClusterAddr) -> Result<(), RegisterError> {
+        if let Some(datapath) = &self.datapath {
+            datapath
+                .allow(at, owner(at, self.workers))
+                .map_err(failed("the kernel did not take the address"))?;
+        }
+        if let Some(server) = self.listeners.as_ref().and_then(Weak::upgrade) {
+            server.listen(at).await.map_err(|error| RegisterError::Failed(
+                "the cluster's port could not be opened",
+                Box::new(error),
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Lets connections to many addresses arrive, at the start.
+    ///
+    /// # Errors
+    /// When the kernel does not take them, or a port is in use.
+    pub async fn open_all(&self, all: &[ClusterAddr]) -> Result<(), RegisterError> {
+        if let Some(datapath) = &self.datapath {
+            datapath
+                .allow_many(all.iter().map(|at| (*at, owner(*at, self.workers))))
+                .map_err(failed("the kernel did not take the addresses"))?;
+        }
+        if self.listeners.is_some() {
+            for at in all {
+                self.open(*at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets no more connections to an address arrive.
+    pub(super) async fn close(&self, at: ClusterAddr) -> Result<(), RegisterError> {
+        if let Some(datapath) = &self.datapath {
+            datapath.revoke(at).map_err(failed("the kernel did not let the address go"))?;
+        }
+        if let Some(server) = self.listeners.as_ref().and_then(Weak::upgrade) {
+            server
+                .unlisten(at)
+                .await
+                .map_err(failed("the cluster's port could not be closed"))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_fault(&self, at: ClusterAddr, fault: Fault) -> Result<(), RegisterError> {
+        let Some(datapath) = &self.datapath else {
+            let message = "faults of packets need the kernel side, which is not loaded".to_owned();
+            return Err(RegisterError::Invalid { field: "fault", message });
+        };
+        let fault = match fault {
+            Fault::None => datapath::Fault::None,
+            Fault::Blackhole => datapath::Fault::Blackhole,
+            Fault::Drop { per_mille } => datapath::Fault::Drop { per_mille },
+        };
+        datapath
+            .set_fault(at.ip(), fault)
+            .map_err(failed("the kernel did not take the fault"))
+    }
+}

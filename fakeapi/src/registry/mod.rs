@@ -1,0 +1,250 @@
+//! Which clusters there are, and the one way to change that.
+//!
+//! Registering takes its steps in order (identity, address, journal, arrivals) and undoes them in
+//! reverse when one fails. Steps for one name are taken one after the other, those for different
+//! names side by side.
+
+mod arrivals;
+mod authorities;
+mod cluster;
+mod clusters;
+mod log;
+mod nodes;
+mod record;
+mod restore;
+mod steps;
+mod tenant;
+
+use std::hash::BuildHasher;
+use std::sync::{Arc, OnceLock};
+
+use apiserver::ApiServer;
+use foldhash::fast::FixedState;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, MutexGuard};
+
+pub use arrivals::Arrivals;
+pub use authorities::AuthoritySource;
+pub use cluster::{Cluster, ClusterStore};
+pub use restore::RestoreError;
+
+use crate::addr::ClusterAddr;
+use crate::cluster::baseline::Baseline;
+use crate::cluster::identity::{ServingKey, client_certificate};
+use crate::cluster::kubeconfig::{ADMIN_GROUP, ADMIN_USER, admin_kubeconfig, authority_secrets};
+use crate::ipam::Ipam;
+use crate::journal::Journal;
+use crate::netlink::Plane;
+use crate::register::{
+    ClusterName, ClusterSummary, Fault, NodeSpec, RegisterError, RegisterRequest, Registrar,
+};
+
+/// How many registrations with the same hash of their name may wait for one another.
+const TURNS: usize = 1024;
+
+/// What all clusters share.
+pub struct Shared {
+    /// The API machinery.
+    pub api: Arc<ApiServer>,
+    /// What every cluster begins with.
+    pub baseline: Arc<Baseline>,
+    /// The key of every serving certificate.
+    pub serving_key: ServingKey,
+    /// Whether everybody may do everything, as with FKAS.
+    pub anonymous_admin: bool,
+}
+
+/// What a registry is made of.
+pub struct Parts {
+    /// What all clusters share.
+    pub shared: Arc<Shared>,
+    /// Who gives addresses.
+    pub ipam: Ipam,
+    /// Where changes are written down; a run that keeps nothing has none.
+    pub journal: Option<Arc<Journal>>,
+    /// Where authorities come from that a registration does not name.
+    pub authorities: Option<Arc<dyn AuthoritySource>>,
+}
+
+/// The clusters there are.
+pub struct Registry {
+    shared: Arc<Shared>,
+    clusters: clusters::Clusters,
+    ipam: Ipam,
+    journal: Option<Arc<Journal>>,
+    authorities: Option<Arc<dyn AuthoritySource>>,
+    /// Set once, when the addresses are ready.
+    plane: OnceLock<Plane>,
+    /// Set once, when the server runs.
+    arrivals: OnceLock<Arrivals>,
+    turns: Vec<Mutex<()>>,
+}
+
+impl Registry {
+    /// A registry without clusters.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { shared, ipam, journal, authorities } = parts;
+        Arc::new(Self {
+            shared,
+            clusters: clusters::Clusters::default(),
+            ipam,
+            journal,
+            authorities,
+            plane: OnceLock::new(),
+            arrivals: OnceLock::new(),
+            turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
+        })
+    }
+
+    /// How many clusters there are.
+    pub fn len(&self) -> usize {
+        self.clusters.len()
+    }
+
+    /// Whether there is no cluster.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The addresses of all clusters.
+    pub fn addresses(&self) -> Vec<ClusterAddr> {
+        self.clusters.addresses()
+    }
+
+    /// The allocator, for figures.
+    pub fn ipam(&self) -> &Ipam {
+        &self.ipam
+    }
+
+    /// Names the plane that makes addresses arrive at this machine.
+    ///
+    /// # Panics
+    /// When it was named before.
+    pub fn set_plane(&self, plane: Plane) {
+        assert!(self.plane.set(plane).is_ok(), "the plane is named once");
+    }
+
+    /// Names what brings connections to the server.
+    ///
+    /// # Panics
+    /// When it was named before.
+    pub fn set_arrivals(&self, arrivals: Arrivals) {
+        assert!(self.arrivals.set(arrivals).is_ok(), "the arrivals are named once");
+    }
+
+    /// Takes the plane back, to close it; nothing can be registered any more.
+    pub fn take_plane(&mut self) -> Option<Plane> {
+        self.plane.take()
+    }
+
+    async fn turn(&self, name: &ClusterName) -> MutexGuard<'_, ()> {
+        let hash = FixedState::default().hash_one(name);
+        self.turns[usize::try_from(hash).unwrap_or_default() % TURNS].lock().await
+    }
+
+    fn known(&self, name: &ClusterName) -> Result<Arc<Cluster>, RegisterError> {
+        self.clusters.named(name).ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
+    }
+}
+
+/// An error of another part, as [`RegisterError`] hands it on.
+fn failed<E>(what: &'static str) -> impl FnOnce(E) -> RegisterError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    move |error| RegisterError::Failed(what, Box::new(error))
+}
+
+impl Registrar for Registry {
+    fn register<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        request: RegisterRequest,
+    ) -> BoxFuture<'a, Result<ClusterAddr, RegisterError>> {
+        async move {
+            let _turn = self.turn(name).await;
+            match self.clusters.named(name) {
+                Some(cluster) => steps::registered(&cluster, &request),
+                None => self.begin(name, request).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn unregister<'a>(&'a self, name: &'a ClusterName) -> BoxFuture<'a, Result<(), RegisterError>> {
+        async move {
+            let _turn = self.turn(name).await;
+            self.end(&self.known(name)?).await
+        }
+        .boxed()
+    }
+
+    fn put_node<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: NodeSpec,
+    ) -> BoxFuture<'a, Result<(), RegisterError>> {
+        async move {
+            let _turn = self.turn(name).await;
+            let cluster = self.known(name)?;
+            nodes::check(&node)?;
+            if node.control_plane() {
+                self.settle_authorities(&cluster).await?;
+            }
+            cluster.put_node(node).await
+        }
+        .boxed()
+    }
+
+    fn remove_node<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: &'a str,
+    ) -> BoxFuture<'a, Result<(), RegisterError>> {
+        async move {
+            let _turn = self.turn(name).await;
+            self.known(name)?.remove_node(node).await
+        }
+        .boxed()
+    }
+
+    fn cluster(&self, name: &ClusterName) -> Option<ClusterSummary> {
+        self.clusters.named(name).map(|cluster| cluster.summary())
+    }
+
+    fn clusters(&self, after: Option<&ClusterName>, limit: usize) -> Vec<ClusterSummary> {
+        self.clusters.page(after, limit).iter().map(|cluster| cluster.summary()).collect()
+    }
+
+    fn nodes(&self, name: &ClusterName) -> Result<Vec<NodeSpec>, RegisterError> {
+        let cluster = self.known(name)?;
+        Ok(cluster.store.with_base(|base| base.node_specs().collect()))
+    }
+
+    fn kubeconfig(&self, name: &ClusterName) -> Result<String, RegisterError> {
+        let facts = self.known(name)?.facts();
+        let now = Timestamp::now();
+        let client = client_certificate(&facts.ca, ADMIN_USER, &[ADMIN_GROUP], now)
+            .map_err(failed("the administrator's certificate could not be signed"))?;
+        Ok(admin_kubeconfig(name, facts.addr, &facts.ca, &client))
+    }
+
+    fn secrets(&self, name: &ClusterName) -> Result<String, RegisterError> {
+        let facts = self.known(name)?.facts();
+        Ok(authority_secrets(name, &facts.ca, &facts.etcd_ca))
+    }
+
+    fn set_fault(&self, name: &ClusterName, fault: Fault) -> Result<(), RegisterError> {
+        let cluster = self.known(name)?;
+        let arrivals = self.arrivals.get();
+        arrivals.map_or(Ok(()), |arrivals| arrivals.set_fault(cluster.address(), fault))?;
+        *cluster.fault.write() = fault;
+        Ok(())
+    }
+
+    fn fault(&self, name: &ClusterName) -> Result<Fault, RegisterError> {
+        Ok(*self.known(name)?.fault.read())
+    }
+}

@@ -1,0 +1,104 @@
+//! A cluster's nodes come, change and go.
+
+use apiserver::storage::{CommitError, Entry, Expect, Key, Object, ResourceId, Storage};
+use jiff::Timestamp;
+
+use super::cluster::Cluster;
+use super::failed;
+use super::record::{Change, encode};
+use crate::cluster::nodes::merge_node;
+use crate::journal::Record;
+use crate::register::{NodeSpec, RegisterError};
+
+/// How often an update of a stored node is tried when clients write to it at the same time.
+const ATTEMPTS: u32 = 16;
+
+/// Refuses a node that no API server would take.
+pub(super) fn check(node: &NodeSpec) -> Result<(), RegisterError> {
+    let faults = apiserver::names::dns1123_subdomain(&node.name);
+    match faults.first() {
+        Some(fault) => {
+            Err(RegisterError::Invalid { field: "nodeName", message: fault.clone() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Why a change of the base was not made.
+enum Refused {
+    Journal(std::io::Error),
+    NotActivated,
+    Unknown,
+}
+
+impl Cluster {
+    fn refusal(&self, refused: Refused, node: &str) -> RegisterError {
+        match refused {
+            Refused::Journal(error) => failed("the node could not be written to the journal")(error),
+            Refused::NotActivated => RegisterError::NotActivated(self.name()),
+            Refused::Unknown => {
+                RegisterError::UnknownNode { cluster: self.name(), node: node.to_owned() }
+            }
+        }
+    }
+
+    /// Adds a node or updates it; returns when the disk has it.
+    pub(super) async fn put_node(&self, node: NodeSpec) -> Result<(), RegisterError> {
+        let name = node.name.clone();
+        let at = Timestamp::now();
+        let change = Change::Put { node: node.clone(), at };
+        self.store
+            .change_base(|base, revision| {
+                if !base.active() && !node.control_plane() {
+                    return Err(Refused::NotActivated);
+                }
+                self.write_change(revision, &change)?;
+                base.put_node(&node, revision, at).map_err(|_| Refused::NotActivated)
+            })
+            .map_err(|refused| self.refusal(refused, &name))?;
+        self.update_stored(&node)?;
+        self.sync().await
+    }
+
+    /// Removes a node; returns when the disk has it.
+    pub(super) async fn remove_node(&self, node: &str) -> Result<(), RegisterError> {
+        let at = Timestamp::now();
+        let change = Change::Remove { node: node.to_owned(), at };
+        self.store
+            .change_base(|base, revision| {
+                if !base.nodes().get(node).is_some() {
+                    return Err(Refused::Unknown);
+                }
+                self.write_change(revision, &change)?;
+                base.remove_node(node, revision, at).ok_or(Refused::Unknown)
+            })
+            .map_err(|refused| self.refusal(refused, node))?;
+        self.sync().await
+    }
+
+    fn write_change(&self, revision: u64, change: &Change) -> Result<(), Refused> {
+        let record = Record::Base { revision, body: &encode(change) };
+        self.store.log().write(&record).map_err(Refused::Journal)
+    }
+
+    /// A node that clients have written to lives in the store: it is updated there.
+    fn update_stored(&self, node: &NodeSpec) -> Result<(), RegisterError> {
+        let key = Key::new(ResourceId::of("", "nodes"), "", &node.name);
+        for _ in 0..ATTEMPTS {
+            let Some(current) = self.store.get(&key) else { return Ok(()) };
+            let Some(mut merged) = merge_node(&current.value(), node) else { return Ok(()) };
+            let mut encode = |revision: u64| {
+                merged["metadata"]["resourceVersion"] = revision.to_string().into();
+                Object::encode(&merged)
+            };
+            let expect = Expect::Revision(current.meta.resource_version);
+            match self.store.commit(&key, expect, Entry::Put(&mut encode)) {
+                Ok(_) | Err(CommitError::Missing) => return Ok(()),
+                Err(CommitError::Changed { .. }) => {}
+                Err(error) => return Err(failed("the node could not be updated")(error)),
+            }
+        }
+        let message = "clients keep changing the node; try again".to_owned();
+        Err(RegisterError::Invalid { field: "nodeName", message })
+    }
+}

@@ -1,0 +1,76 @@
+//! What the journal holds about a cluster besides its objects, in JSON.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::addr::ClusterAddr;
+use crate::cluster::base::{BaseState, ClusterFacts};
+use crate::cluster::identity::{CertificateAuthority, IdentityError};
+use crate::register::{CaPem, ClusterName, NodeSpec};
+
+/// A registration.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Registration {
+    name: ClusterName,
+    address: std::net::SocketAddr,
+    ca: CaPem,
+    etcd_ca: CaPem,
+    seed: Uuid,
+    created: Timestamp,
+    /// The version until a control plane says otherwise.
+    pub(super) version: String,
+    /// Whether the authorities stand in until the management cluster has the real ones.
+    #[serde(default)]
+    pub(super) provisional: bool,
+}
+
+impl Registration {
+    pub(super) fn of(facts: &ClusterFacts, version: &str, provisional: bool) -> Self {
+        Self {
+            name: facts.name.clone(),
+            address: facts.addr.0,
+            ca: facts.ca.to_pem(),
+            etcd_ca: facts.etcd_ca.to_pem(),
+            seed: facts.seed,
+            created: facts.created,
+            version: version.to_owned(),
+            provisional,
+        }
+    }
+
+    pub(super) fn facts(&self) -> Result<ClusterFacts, IdentityError> {
+        Ok(ClusterFacts {
+            name: self.name.clone(),
+            addr: ClusterAddr(self.address),
+            ca: CertificateAuthority::from_pem(&self.ca)?,
+            etcd_ca: CertificateAuthority::from_pem(&self.etcd_ca)?,
+            seed: self.seed,
+            created: self.created,
+        })
+    }
+}
+
+/// A change of a cluster's base, written before it is made; made again, it comes out the same.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Change {
+    /// The whole of it, in a snapshot.
+    State(BaseState),
+    /// A node was added or updated.
+    Put {
+        node: NodeSpec,
+        at: Timestamp,
+    },
+    /// A node was removed.
+    Remove {
+        node: String,
+        at: Timestamp,
+    },
+}
+
+/// Encodes a record's body: these types always encode.
+pub(super) fn encode<T: Serialize>(body: &T) -> Vec<u8> {
+    serde_json::to_vec(body).expect("plain structs with text keys encode as JSON")
+}

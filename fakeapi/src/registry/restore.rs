@@ -1,0 +1,195 @@
+//! The clusters as the journal has them, and the journal's snapshots of them.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::sync::Arc;
+
+use apiserver::storage::{Key, Object, ResourceId, Storage};
+
+use super::Registry;
+use super::cluster::Cluster;
+use super::log::{bytes, names};
+use super::record::{Change, Registration, encode};
+use crate::addr::ClusterAddr;
+use crate::cluster::base::ClusterBase;
+use crate::cluster::identity::IdentityError;
+use crate::ipam::IpamError;
+use crate::journal::{ClusterId, JournalError, Live, Record, Replay, Source};
+
+/// Why the clusters could not be had back.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The journal could not be read.
+    #[error("the journal cannot be read")]
+    Journal(#[from] JournalError),
+    /// A record is not what this version writes.
+    #[error("a record of cluster {id:?} cannot be read")]
+    Record {
+        /// The cluster.
+        id: ClusterId,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The authorities of a cluster cannot be used.
+    #[error("the authorities of cluster {id:?} cannot be used")]
+    Identity {
+        /// The cluster.
+        id: ClusterId,
+        /// Why.
+        #[source]
+        source: IdentityError,
+    },
+    /// The address of a cluster is not in the pools of this run.
+    #[error("cluster {name} has address {address}, which this run cannot give; name its pool")]
+    Address {
+        /// The cluster.
+        name: String,
+        /// Its address.
+        address: ClusterAddr,
+        /// Why.
+        #[source]
+        source: IpamError,
+    },
+    /// A record speaks of a cluster that was not registered before.
+    #[error("a record speaks of cluster {0:?}, which is not registered")]
+    Unregistered(ClusterId),
+    /// The identity could not be put in place.
+    #[error("a cluster cannot take its identity")]
+    Take(#[from] crate::register::RegisterError),
+}
+
+impl Registry {
+    /// Puts back the clusters that a journal holds. Nobody is told: it is done before anyone is
+    /// let in.
+    ///
+    /// # Errors
+    /// When a record cannot be read or a cluster cannot have its address.
+    pub fn restore(&self, replay: &Replay) -> Result<(), RestoreError> {
+        replay.run(|id, record, source| self.replay(id, &record, source))
+    }
+
+    fn replay(&self, id: ClusterId, record: &Record<'_>, source: Source) -> Result<(), RestoreError> {
+        if let Record::Cluster { revision, body } = record {
+            return self.replay_registration(id, *revision, body, source);
+        }
+        let cluster = self.clusters.with_id(id).ok_or(RestoreError::Unregistered(id))?;
+        match record {
+            // A replay leaves out clusters that are gone.
+            Record::Cluster { .. } | Record::Gone => Ok(()),
+            Record::Base { revision, body } => {
+                let change = serde_json::from_slice(body)
+                    .map_err(|source| RestoreError::Record { id, source })?;
+                cluster.replay_change(*revision, change, self);
+                Ok(())
+            }
+            Record::Object { revision, key, object } => {
+                let resource = ResourceId::of(key.group, key.resource);
+                let key = Key::new(resource, key.namespace, key.name);
+                let object = object
+                    .map(|object| serde_json::from_slice(object.json).map(|v| Object::encode(&v)))
+                    .transpose()
+                    .map_err(|source| RestoreError::Record { id, source })?;
+                match source {
+                    Source::Snapshot => cluster.store.load(key, object),
+                    Source::Log => cluster.store.restore(*revision, key, object),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn replay_registration(
+        &self,
+        id: ClusterId,
+        revision: u64,
+        body: &[u8],
+        source: Source,
+    ) -> Result<(), RestoreError> {
+        let registration: Registration =
+            serde_json::from_slice(body).map_err(|source| RestoreError::Record { id, source })?;
+        let facts =
+            registration.facts().map_err(|source| RestoreError::Identity { id, source })?;
+        if let Some(cluster) = self.clusters.with_id(id) {
+            let baseline = self.shared.baseline.clone();
+            cluster.become_known_as(Arc::new(facts), baseline, registration.provisional)?;
+            return Ok(());
+        }
+        let (name, address) = (facts.name.to_string(), facts.addr);
+        self.ipam
+            .claim(address)
+            .map_err(|source| RestoreError::Address { name, address, source })?;
+        let cluster = self.make(id, facts, &registration.version, registration.provisional);
+        if source == Source::Snapshot {
+            cluster.store.restart_at(revision);
+        }
+        self.clusters.announce(&cluster);
+        self.clusters.publish(&cluster);
+        Ok(())
+    }
+}
+
+impl Cluster {
+    fn replay_change(&self, revision: u64, change: Change, registry: &Registry) {
+        let facts = self.facts();
+        let baseline = registry.shared.baseline.clone();
+        // Changes that were lost to damage leave a gap; revisions never repeat.
+        if !matches!(change, Change::State(_)) && revision > self.store.revision() + 1 {
+            self.store.restart_at(revision - 1);
+        }
+        let made = self.store.change_base(|base, first| {
+            Ok::<_, std::convert::Infallible>(match change {
+                Change::State(state) => {
+                    *base = ClusterBase::from_state(facts, baseline, state);
+                    Vec::new()
+                }
+                Change::Put { node, at } => base.put_node(&node, first, at).unwrap_or_default(),
+                Change::Remove { node, at } => {
+                    base.remove_node(&node, first, at).unwrap_or_default()
+                }
+            })
+        });
+        match made {
+            Ok(()) => {}
+            Err(never) => match never {},
+        }
+    }
+
+    /// Writes the cluster into a snapshot, locked while it is written.
+    fn write_snapshot(
+        &self,
+        out: &mut dyn FnMut(ClusterId, &Record<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let identity = self.identity.read().clone();
+        let registration =
+            Registration::of(&identity.facts, &self.version, identity.provisional);
+        let out = RefCell::new(out);
+        let taken_at = Cell::new(0);
+        self.store.snapshot(
+            |revision, base| {
+                taken_at.set(revision);
+                let body = encode(&registration);
+                (out.borrow_mut())(self.id, &Record::Cluster { revision, body: &body })?;
+                let body = encode(&Change::State(base.state()));
+                (out.borrow_mut())(self.id, &Record::Base { revision, body: &body })
+            },
+            |key, object| {
+                let revision =
+                    object.map_or(taken_at.get(), |object| object.meta.resource_version);
+                let record =
+                    Record::Object { revision, key: names(key), object: object.map(bytes) };
+                (out.borrow_mut())(self.id, &record)
+            },
+        )
+    }
+}
+
+impl Live for Registry {
+    fn snapshot(
+        &self,
+        shard: u32,
+        out: &mut dyn FnMut(ClusterId, &Record<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.clusters.of_shard(shard).iter().try_for_each(|cluster| cluster.write_snapshot(out))
+    }
+}
