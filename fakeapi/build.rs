@@ -17,19 +17,10 @@ const REBUILD: &str = "cargo xtask ebpf";
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=FAKEAPI_EBPF");
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../fakeapi-ebpf");
-    for watched in [
-        "src",
-        "common/src",
-        "common/Cargo.toml",
-        "Cargo.toml",
-        "Cargo.lock",
-    ] {
+    for watched in ["src", "common/src", "common/Cargo.toml", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
-    println!(
-        "cargo::rerun-if-changed={}",
-        root.join("prebuilt").display()
-    );
+    println!("cargo::rerun-if-changed={}", root.join("prebuilt").display());
     let target = PathBuf::from(env::var("OUT_DIR")?).join("fakeapi.bpf.o");
     match env::var("FAKEAPI_EBPF").as_deref() {
         Err(env::VarError::NotPresent) | Ok("prebuilt") => prebuilt(&root, &target),
@@ -40,12 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn prebuilt(root: &Path, target: &Path) -> Result<(), Box<dyn Error>> {
     let folder = root.join("prebuilt");
-    let manifest = fs::read_to_string(folder.join("MANIFEST")).map_err(|e| {
-        format!(
-            "{}: {e}; run `{REBUILD}`",
-            folder.join("MANIFEST").display()
-        )
-    })?;
+    let manifest = fs::read_to_string(folder.join("MANIFEST"))
+        .map_err(|e| format!("{}: {e}; run `{REBUILD}`", folder.join("MANIFEST").display()))?;
     let object = fs::read(folder.join("fakeapi.bpfel.o"))
         .map_err(|e| format!("the kernel object cannot be read: {e}; run `{REBUILD}`"))?;
     demand(&manifest, "sources", &digest::of_sources(root)?)?;

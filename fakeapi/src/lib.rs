@@ -10,6 +10,8 @@ pub mod datapath;
 pub mod fkas;
 pub mod ipam;
 pub mod journal;
+pub mod manage;
 pub mod netlink;
 pub mod register;
+pub mod registry;
 pub mod serve;

@@ -28,10 +28,7 @@ pub struct ClusterName {
 impl ClusterName {
     /// A name from its two parts.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
+        Self { namespace: namespace.into(), name: name.into() }
     }
 }
 
@@ -66,9 +63,7 @@ pub struct CaPem {
 
 impl fmt::Debug for CaPem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CaPem")
-            .field("certificate", &self.certificate)
-            .finish_non_exhaustive()
+        f.debug_struct("CaPem").field("certificate", &self.certificate).finish_non_exhaustive()
     }
 }
 
@@ -207,10 +202,7 @@ pub enum RegisterError {
     },
     /// The kernel side or the journal failed.
     #[error("{0}")]
-    Failed(
-        &'static str,
-        #[source] Box<dyn std::error::Error + Send + Sync>,
-    ),
+    Failed(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// The one door to the clusters.
@@ -261,4 +253,7 @@ pub trait Registrar: Send + Sync + 'static {
 
     /// Sets what the kernel does with the cluster's packets.
     fn set_fault(&self, name: &ClusterName, fault: Fault) -> Result<(), RegisterError>;
+
+    /// What the kernel does with the cluster's packets now.
+    fn fault(&self, name: &ClusterName) -> Result<Fault, RegisterError>;
 }

@@ -55,10 +55,7 @@ struct Held {
 
 impl Edges {
     pub(super) fn new(map: KernelMap<MapData, u32, layout::Edge>) -> Self {
-        Self {
-            links: HashMap::new(),
-            map,
-        }
+        Self { links: HashMap::new(), map }
     }
 
     pub(super) fn attach(
@@ -68,19 +65,9 @@ impl Edges {
         options: EdgeOptions,
     ) -> Result<EdgeMode, DatapathError> {
         let EdgeOptions { neighbours } = options;
-        let flags = if neighbours {
-            layout::ANSWER_NEIGHBOURS
-        } else {
-            0
-        };
-        let value = layout::Edge {
-            mac: link.mac.into(),
-            flags,
-        };
-        let known = self
-            .links
-            .get(&link.name)
-            .filter(|held| held.index == link.index);
+        let flags = if neighbours { layout::ANSWER_NEIGHBOURS } else { 0 };
+        let value = layout::Edge { mac: link.mac.into(), flags };
+        let known = self.links.get(&link.name).filter(|held| held.index == link.index);
         let mode = known.map(|held| held.mode);
         // Before the program runs: it passes everything on links that are not in the table.
         self.map
@@ -136,32 +123,16 @@ fn hold(program: &mut Xdp, link: &Link) -> Result<Held, DatapathError> {
 
 fn attach(program: &mut Xdp, link: &Link, mode: XdpMode) -> Result<Held, DatapathError> {
     let failed = |source| match os_error(&source) {
-        Some(libc::EBUSY | libc::EEXIST) => DatapathError::LinkTaken {
-            link: link.name.clone(),
-        },
-        _ => DatapathError::AttachEdge {
-            link: link.name.clone(),
-            source,
-        },
+        Some(libc::EBUSY | libc::EEXIST) => DatapathError::LinkTaken { link: link.name.clone() },
+        _ => DatapathError::AttachEdge { link: link.name.clone(), source },
     };
-    let id = program
-        .attach_to_if_index(link.index, mode)
-        .map_err(failed)?;
+    let id = program.attach_to_if_index(link.index, mode).map_err(failed)?;
     let taken = program.take_link(id).map_err(failed)?;
     // Anything but a descriptor would outlive us; dropping it here takes it off again.
-    let descriptor = FdLink::try_from(taken).map_err(|_| DatapathError::NotOwnable {
-        link: link.name.clone(),
-    })?;
-    let mode = if mode == XdpMode::Driver {
-        EdgeMode::Native
-    } else {
-        EdgeMode::Generic
-    };
-    Ok(Held {
-        index: link.index,
-        mode,
-        _descriptor: descriptor,
-    })
+    let descriptor = FdLink::try_from(taken)
+        .map_err(|_| DatapathError::NotOwnable { link: link.name.clone() })?;
+    let mode = if mode == XdpMode::Driver { EdgeMode::Native } else { EdgeMode::Generic };
+    Ok(Held { index: link.index, mode, _descriptor: descriptor })
 }
 
 fn os_error(error: &ProgramError) -> Option<i32> {

@@ -52,9 +52,7 @@ struct Reader {
 
 impl std::fmt::Debug for KernelLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KernelLog")
-            .field("reading", &self.reader.is_some())
-            .finish_non_exhaustive()
+        f.debug_struct("KernelLog").field("reading", &self.reader.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -62,10 +60,7 @@ impl KernelLog {
     pub(super) fn new(object: &mut Ebpf) -> Result<Self, DatapathError> {
         let ring = EbpfLogger::init_with_logger(object, ToProgramLog)
             .map_err(|error| DatapathError::Log(io::Error::other(error)))?;
-        Ok(Self {
-            resting: Some(ring),
-            reader: None,
-        })
+        Ok(Self { resting: Some(ring), reader: None })
     }
 
     /// Starts the reader unless it runs.
@@ -77,14 +72,10 @@ impl KernelLog {
         let (hand, taken) = std::sync::mpsc::channel::<Ring>();
         let until = Arc::clone(&stop);
         // The ring is handed over after the thread exists, so that a failure keeps it here.
-        let spawned = thread::Builder::new()
-            .name("kernel-log".to_owned())
-            .spawn(move || {
-                let ring = taken
-                    .recv()
-                    .expect("the starter sends the ring before it returns");
-                read(ring, &until)
-            });
+        let spawned = thread::Builder::new().name("kernel-log".to_owned()).spawn(move || {
+            let ring = taken.recv().expect("the starter sends the ring before it returns");
+            read(ring, &until)
+        });
         match spawned {
             Ok(thread) => {
                 hand.send(ring).expect("the reader waits for the ring");

@@ -30,10 +30,7 @@ pub(super) fn find(name: &str) -> Result<Link, DatapathError> {
             return Err(DatapathError::NoSuchLink { link: link() });
         }
         Err(source) => {
-            return Err(DatapathError::Link {
-                link: link(),
-                source,
-            });
+            return Err(DatapathError::Link { link: link(), source });
         }
     };
     read(name, &message).ok_or_else(|| DatapathError::NotEthernet { link: link() })
@@ -71,23 +68,15 @@ fn read(name: &str, message: &LinkMessage) -> Option<Link> {
     if !ethernet.contains(&message.header.link_layer_type) {
         return None;
     }
-    let mac = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            LinkAttribute::Address(bytes) => bytes.as_slice().try_into().ok(),
-            _ => None,
-        })?;
+    let mac = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Address(bytes) => bytes.as_slice().try_into().ok(),
+        _ => None,
+    })?;
     let veth = message.attributes.iter().any(|attribute| match attribute {
         LinkAttribute::LinkInfo(infos) => infos.contains(&LinkInfo::Kind(InfoKind::Veth)),
         _ => false,
     });
-    Some(Link {
-        name: name.to_owned(),
-        index: message.header.index,
-        mac,
-        veth,
-    })
+    Some(Link { name: name.to_owned(), index: message.header.index, mac, veth })
 }
 
 #[cfg(test)]
@@ -111,9 +100,7 @@ mod tests {
     fn a_tunnel_is_not_an_edge() {
         let mut message = LinkMessage::default();
         message.header.link_layer_type = LinkLayerType::Tunnel;
-        message
-            .attributes
-            .push(LinkAttribute::Address(vec![10, 0, 0, 1]));
+        message.attributes.push(LinkAttribute::Address(vec![10, 0, 0, 1]));
         assert_eq!(read("tun0", &message), None);
     }
 }

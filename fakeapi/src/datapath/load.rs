@@ -20,12 +20,9 @@ pub(super) fn object(max_addresses: u32) -> Result<Ebpf, DatapathError> {
         .load(OBJECT)
         .map_err(DatapathError::Object)?;
     let steer: &mut SkLookup = program(&mut object, layout::STEER_PROGRAM)?;
-    steer
-        .load()
-        .map_err(|error| explain(layout::STEER_PROGRAM, error))?;
+    steer.load().map_err(|error| explain(layout::STEER_PROGRAM, error))?;
     let edge: &mut Xdp = program(&mut object, layout::EDGE_PROGRAM)?;
-    edge.load()
-        .map_err(|error| explain(layout::EDGE_PROGRAM, error))?;
+    edge.load().map_err(|error| explain(layout::EDGE_PROGRAM, error))?;
     Ok(object)
 }
 
@@ -37,12 +34,8 @@ pub(super) fn program<'a, P>(
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {
-    let program = object
-        .program_mut(name)
-        .ok_or(DatapathError::Contract { name })?;
-    program
-        .try_into()
-        .map_err(|_: ProgramError| DatapathError::Contract { name })
+    let program = object.program_mut(name).ok_or(DatapathError::Contract { name })?;
+    program.try_into().map_err(|_: ProgramError| DatapathError::Contract { name })
 }
 
 /// Takes a map out of the object by name and type.
@@ -50,18 +43,13 @@ pub(super) fn take<M>(object: &mut Ebpf, name: &'static str) -> Result<M, Datapa
 where
     M: TryFrom<Map>,
 {
-    let map = object
-        .take_map(name)
-        .ok_or(DatapathError::Contract { name })?;
+    let map = object.take_map(name).ok_or(DatapathError::Contract { name })?;
     M::try_from(map).map_err(|_| DatapathError::Contract { name })
 }
 
 fn explain(program: &'static str, error: ProgramError) -> DatapathError {
     match error {
-        ProgramError::LoadError {
-            io_error,
-            verifier_log,
-        } => DatapathError::Rejected {
+        ProgramError::LoadError { io_error, verifier_log } => DatapathError::Rejected {
             program,
             reason: last_lines(&verifier_log.to_string()),
             source: io_error,

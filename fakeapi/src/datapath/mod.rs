@@ -128,10 +128,7 @@ impl Datapath {
         let attached = steer.attach(namespace);
         attached
             .map(|_link| ())
-            .map_err(|source| DatapathError::Attach {
-                program: layout::STEER_PROGRAM,
-                source,
-            })
+            .map_err(|source| DatapathError::Attach { program: layout::STEER_PROGRAM, source })
     }
 
     /// Puts the edge on a link: natively where the driver can, else in the generic way.
@@ -169,19 +166,13 @@ impl Datapath {
         socket: BorrowedFd<'_>,
     ) -> Result<(), DatapathError> {
         if worker >= layout::MAX_WORKERS {
-            return Err(DatapathError::NoSuchWorker {
-                worker,
-                workers: layout::MAX_WORKERS,
-            });
+            return Err(DatapathError::NoSuchWorker { worker, workers: layout::MAX_WORKERS });
         }
         let index = layout::listener_index(worker, family);
         self.listeners
             .lock()
             .set(index, &socket, 0)
-            .map_err(|source| DatapathError::Table {
-                map: layout::LISTENERS,
-                source,
-            })
+            .map_err(|source| DatapathError::Table { map: layout::LISTENERS, source })
     }
 
     /// Declares that the addresses of a prefix are clusters' or nobody's.
@@ -260,10 +251,7 @@ impl Datapath {
         let count = |reason: Reason| {
             let each = self.reasons.get(&(reason as u32), 0);
             each.map(|each| (reason, each.iter().sum()))
-                .map_err(|source| DatapathError::Table {
-                    map: layout::REASONS,
-                    source,
-                })
+                .map_err(|source| DatapathError::Table { map: layout::REASONS, source })
         };
         Reason::ALL.into_iter().map(count).collect()
     }
@@ -293,17 +281,11 @@ impl Datapath {
     /// # Errors
     /// When the kernel cannot try programs, or refuses the frame (it must be 14 bytes or longer).
     pub fn try_edge(&self, frame: &[u8]) -> Result<Trial, DatapathError> {
-        trial::run(
-            program(&mut self.programs.lock(), layout::EDGE_PROGRAM)?,
-            frame,
-        )
+        trial::run(program(&mut self.programs.lock(), layout::EDGE_PROGRAM)?, frame)
     }
 
     fn configure(&self, change: impl FnOnce(&mut layout::Config)) -> Result<(), DatapathError> {
-        let failed = |source| DatapathError::Table {
-            map: layout::CONFIG,
-            source,
-        };
+        let failed = |source| DatapathError::Table { map: layout::CONFIG, source };
         let mut map = self.config.lock();
         let mut config = map.get(&0, 0).map_err(failed)?;
         change(&mut config);
@@ -322,11 +304,7 @@ impl fmt::Debug for Datapath {
 
 impl Options {
     fn flags(self) -> u32 {
-        let Self {
-            max_addresses: _,
-            refuse,
-            answer_ping,
-        } = self;
+        let Self { max_addresses: _, refuse, answer_ping } = self;
         let mut flags = 0;
         if refuse == Refuse::Reset {
             flags |= layout::REFUSE_WITH_RESET;

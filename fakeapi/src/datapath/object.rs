@@ -22,12 +22,7 @@ mod tests {
         for shape in layout::SHAPES {
             let map = &object.maps[shape.name];
             assert_eq!(map.key_size() as usize, shape.key, "key of {}", shape.name);
-            assert_eq!(
-                map.value_size() as usize,
-                shape.value,
-                "value of {}",
-                shape.name
-            );
+            assert_eq!(map.value_size() as usize, shape.value, "value of {}", shape.name);
         }
         let ours: BTreeSet<&str> = layout::SHAPES.iter().map(|shape| shape.name).collect();
         let found: BTreeSet<&str> = object
@@ -44,10 +39,7 @@ mod tests {
         let object = Object::parse(OBJECT).unwrap();
         assert_eq!(object.programs.len(), 2);
         let edge = &object.programs[layout::EDGE_PROGRAM];
-        assert!(matches!(
-            edge.section,
-            ProgramSection::Xdp { frags: false, .. }
-        ));
+        assert!(matches!(edge.section, ProgramSection::Xdp { frags: false, .. }));
         let steer = &object.programs[layout::STEER_PROGRAM];
         assert!(matches!(steer.section, ProgramSection::SkLookup));
     }
@@ -55,13 +47,7 @@ mod tests {
     #[test]
     fn the_counters_by_reason_fit() {
         let object = Object::parse(OBJECT).unwrap();
-        assert_eq!(
-            object.maps[layout::REASONS].max_entries(),
-            layout::REASON_COUNT
-        );
-        assert_eq!(
-            object.maps[layout::LISTENERS].max_entries(),
-            layout::MAX_WORKERS * 2
-        );
+        assert_eq!(object.maps[layout::REASONS].max_entries(), layout::REASON_COUNT);
+        assert_eq!(object.maps[layout::LISTENERS].max_entries(), layout::MAX_WORKERS * 2);
     }
 }

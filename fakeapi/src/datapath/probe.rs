@@ -8,10 +8,7 @@ use aya::programs::ProgramType;
 use aya::sys::{is_map_supported, is_program_supported};
 
 /// The oldest kernel the programs are tested on.
-const OLDEST: KernelVersion = KernelVersion {
-    major: 5,
-    minor: 15,
-};
+const OLDEST: KernelVersion = KernelVersion { major: 5, minor: 15 };
 
 /// Bits of the effective capability set (`linux/capability.h`).
 const CAP_NET_ADMIN: u32 = 12;
@@ -97,11 +94,7 @@ impl Capabilities {
     pub(super) fn probe() -> Self {
         let kernel = KernelVersion::running();
         if let Err(lack) = privileges() {
-            return Self {
-                kernel,
-                edge: Err(lack.clone()),
-                steer: Err(lack),
-            };
+            return Self { kernel, edge: Err(lack.clone()), steer: Err(lack) };
         }
         let tables = table(MapType::Hash, "BPF tables", "CONFIG_BPF_SYSCALL")
             .and_then(|()| table(MapType::LpmTrie, "prefix tables", "CONFIG_BPF_SYSCALL"))
@@ -110,19 +103,9 @@ impl Capabilities {
             .clone()
             .and_then(|()| kind(ProgramType::Xdp, "XDP", "CONFIG_BPF_SYSCALL and CONFIG_NET"));
         let steer = tables
-            .and_then(|()| {
-                table(
-                    MapType::SockMap,
-                    "socket tables",
-                    "CONFIG_BPF_STREAM_PARSER",
-                )
-            })
+            .and_then(|()| table(MapType::SockMap, "socket tables", "CONFIG_BPF_STREAM_PARSER"))
             .and_then(|()| kind(ProgramType::SkLookup, "sk_lookup", "CONFIG_BPF_SYSCALL"));
-        Self {
-            kernel,
-            edge,
-            steer,
-        }
+        Self { kernel, edge, steer }
     }
 }
 
@@ -137,9 +120,7 @@ fn privileges() -> Result<(), Lack> {
 
 /// The capabilities a process with this status lacks.
 fn missing(status: &str) -> Option<String> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
     let effective = u64::from_str_radix(line.trim(), 16).ok()?;
     let has = |bit: u32| effective & (1 << bit) != 0;
     let mut missing = Vec::new();
@@ -167,10 +148,7 @@ fn kind(kind: ProgramType, what: &'static str, option: &'static str) -> Result<(
         Err(aya::programs::ProgramError::SyscallError(error)) => {
             refused(what, option, &error.io_error)
         }
-        Err(error) => Err(Lack::Refused {
-            what,
-            reason: error.to_string(),
-        }),
+        Err(error) => Err(Lack::Refused { what, reason: error.to_string() }),
     }
 }
 
@@ -178,10 +156,7 @@ fn refused(what: &'static str, option: &'static str, error: &std::io::Error) -> 
     if error.raw_os_error() == Some(libc::ENOSYS) {
         return Err(Lack::Kernel { what, option });
     }
-    Err(Lack::Refused {
-        what,
-        reason: error.to_string(),
-    })
+    Err(Lack::Refused { what, reason: error.to_string() })
 }
 
 #[cfg(test)]
@@ -208,9 +183,7 @@ mod tests {
 
     #[test]
     fn a_lack_tells_what_grants_it() {
-        let lack = Lack::Capability {
-            missing: "CAP_BPF".to_owned(),
-        };
+        let lack = Lack::Capability { missing: "CAP_BPF".to_owned() };
         assert!(lack.to_string().contains("add: [BPF, NET_ADMIN]"), "{lack}");
     }
 }

@@ -98,10 +98,7 @@ impl Table {
             counts: take(object, layout::COUNTS)?,
             pools: take(object, layout::POOLS)?,
             known: HashMap::default(),
-            slots: Slots {
-                returned: Vec::new(),
-                unused: 0..max_addresses,
-            },
+            slots: Slots { returned: Vec::new(), unused: 0..max_addresses },
         })
     }
 
@@ -132,19 +129,14 @@ impl Table {
     /// Allocates a destination and tells whether it is new.
     fn allow_one(&mut self, addr: ClusterAddr, worker: u32) -> Result<bool, DatapathError> {
         if worker >= layout::MAX_WORKERS {
-            return Err(DatapathError::NoSuchWorker {
-                worker,
-                workers: layout::MAX_WORKERS,
-            });
+            return Err(DatapathError::NoSuchWorker { worker, workers: layout::MAX_WORKERS });
         }
         let (key, value) = (destination(addr), DestValue { worker });
         match self.destinations.insert(key, value, NEW_ONLY) {
             Ok(()) => {}
             Err(error) if os_error(&error) == Some(libc::EEXIST) => {
                 let moved = self.destinations.insert(key, value, 0);
-                return moved
-                    .map(|()| false)
-                    .map_err(|source| self.error(layout::DESTS, source));
+                return moved.map(|()| false).map_err(|source| self.error(layout::DESTS, source));
             }
             Err(source) => return Err(self.error(layout::DESTS, source)),
         }
@@ -208,36 +200,23 @@ impl Table {
     pub(super) fn set_fault(&mut self, ip: IpAddr, fault: Fault) -> Result<(), DatapathError> {
         let address = Address::from(ip);
         let slot = self.slot(ip)?;
-        let entry = AddressValue {
-            slot,
-            fault: fault.share(),
-        };
+        let entry = AddressValue { slot, fault: fault.share() };
         self.addresses
             .insert(address, entry, 0)
             .map_err(|source| self.error(layout::ADDRESSES, source))
     }
 
     pub(super) fn counters(&self, ip: IpAddr) -> Result<Counters, DatapathError> {
-        let Count {
-            packets,
-            bytes,
-            dropped,
-        } = self
+        let Count { packets, bytes, dropped } = self
             .counts
             .get(&self.slot(ip)?, 0)
             .map_err(|source| self.error(layout::COUNTS, source))?;
-        Ok(Counters {
-            packets,
-            bytes,
-            dropped,
-        })
+        Ok(Counters { packets, bytes, dropped })
     }
 
     fn slot(&self, ip: IpAddr) -> Result<u32, DatapathError> {
         let known = self.known.get(&Address::from(ip));
-        known
-            .map(|known| known.slot)
-            .ok_or(DatapathError::NotAllocated(ip))
+        known.map(|known| known.slot).ok_or(DatapathError::NotAllocated(ip))
     }
 
     pub(super) fn set_pool(&mut self, prefix: IpNet, kind: u32) -> Result<(), DatapathError> {
@@ -260,10 +239,7 @@ impl Table {
     }
 
     fn full(&self, map: &'static str) -> DatapathError {
-        DatapathError::Full {
-            map,
-            entries: self.counts.len(),
-        }
+        DatapathError::Full { map, entries: self.counts.len() }
     }
 }
 
@@ -277,19 +253,12 @@ pub(super) fn table_error(map: &'static str, entries: u32, source: MapError) -> 
 }
 
 fn destination(addr: ClusterAddr) -> DestKey {
-    DestKey {
-        address: Address::from(addr.ip()),
-        port: u32::from(addr.port()),
-    }
+    DestKey { address: Address::from(addr.ip()), port: u32::from(addr.port()) }
 }
 
 fn pool(prefix: IpNet) -> Key<Address> {
     let prefix = prefix.trunc();
-    let mapped = if prefix.addr().is_ipv4() {
-        MAPPED_BITS
-    } else {
-        0
-    };
+    let mapped = if prefix.addr().is_ipv4() { MAPPED_BITS } else { 0 };
     let bits = u32::from(prefix.prefix_len() + mapped);
     Key::new(bits, Address::from(prefix.addr()))
 }
@@ -316,13 +285,7 @@ mod tests {
         assert_eq!(Fault::None.share(), 0);
         assert_eq!(Fault::Drop { per_mille: 500 }.share(), 32_768);
         assert_eq!(Fault::Drop { per_mille: 1_000 }.share(), layout::DROP_ALL);
-        assert_eq!(
-            Fault::Drop {
-                per_mille: u16::MAX
-            }
-            .share(),
-            layout::DROP_ALL
-        );
+        assert_eq!(Fault::Drop { per_mille: u16::MAX }.share(), layout::DROP_ALL);
         assert_eq!(Fault::Blackhole.share(), layout::DROP_ALL);
     }
 
@@ -330,28 +293,16 @@ mod tests {
     fn a_prefix_is_cut_to_its_bits_and_mapped() {
         let key = pool("10.1.2.3/16".parse().unwrap());
         assert_eq!(key.prefix_len(), 112);
-        assert_eq!(
-            key.data(),
-            Address::from("10.1.0.0".parse::<IpAddr>().unwrap())
-        );
+        assert_eq!(key.data(), Address::from("10.1.0.0".parse::<IpAddr>().unwrap()));
         let key = pool("2001:db8::1/64".parse().unwrap());
         assert_eq!(key.prefix_len(), 64);
-        assert_eq!(
-            key.data(),
-            Address::from("2001:db8::".parse::<IpAddr>().unwrap())
-        );
+        assert_eq!(key.data(), Address::from("2001:db8::".parse::<IpAddr>().unwrap()));
     }
 
     #[test]
     fn slots_given_back_are_used_first_and_end_at_their_bound() {
-        let mut slots = Slots {
-            returned: Vec::new(),
-            unused: 0..2,
-        };
-        assert_eq!(
-            (slots.take(), slots.take(), slots.take()),
-            (Some(0), Some(1), None)
-        );
+        let mut slots = Slots { returned: Vec::new(), unused: 0..2 };
+        assert_eq!((slots.take(), slots.take(), slots.take()), (Some(0), Some(1), None));
         slots.returned.push(1);
         assert_eq!((slots.take(), slots.take()), (Some(1), None));
     }

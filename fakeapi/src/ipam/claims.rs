@@ -34,10 +34,7 @@ impl Claims {
     /// An empty set for slots `0..slots`.
     pub(super) fn new(slots: u128) -> Self {
         match usize::try_from(slots) {
-            Ok(dense) if slots <= BITMAP_SLOTS => Self::Bits {
-                blocks: Vec::new(),
-                slots: dense,
-            },
+            Ok(dense) if slots <= BITMAP_SLOTS => Self::Bits { blocks: Vec::new(), slots: dense },
             _ => Self::Set(HashSet::new()),
         }
     }

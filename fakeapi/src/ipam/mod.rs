@@ -97,9 +97,7 @@ impl Ipam {
     /// When the plan has no pool or too many, pools overlap, a pool cannot be served, or the port
     /// or the range of ports is not usable.
     pub fn new(plan: Plan) -> Result<Self, IpamError> {
-        Ok(Self {
-            allocator: Mutex::new(Allocator::new(plan)?),
-        })
+        Ok(Self { allocator: Mutex::new(Allocator::new(plan)?) })
     }
 
     /// Gives a free address, or exactly the wanted one.

@@ -14,15 +14,8 @@ use crate::addr::ClusterAddr;
 /// What is free and what is taken. The lock is around it, not in it.
 #[derive(Debug)]
 pub(super) enum Allocator {
-    Addresses {
-        pools: Vec<Pool>,
-        port: u16,
-    },
-    Ports {
-        ip: IpAddr,
-        range: RangeInclusive<u16>,
-        slots: Slots,
-    },
+    Addresses { pools: Vec<Pool>, port: u16 },
+    Ports { ip: IpAddr, range: RangeInclusive<u16>, slots: Slots },
 }
 
 impl Allocator {
@@ -30,10 +23,7 @@ impl Allocator {
         match plan {
             Plan::Addresses { pools, port } => {
                 refuse_port_zero(port)?;
-                Ok(Self::Addresses {
-                    pools: build_pools(&pools)?,
-                    port,
-                })
+                Ok(Self::Addresses { pools: build_pools(&pools)?, port })
             }
             Plan::Ports { ip, range } => {
                 refuse_port_zero(*range.start())?;
@@ -41,11 +31,7 @@ impl Allocator {
                     return Err(IpamError::EmptyRange { range });
                 }
                 let count = u128::from(*range.end() - *range.start()) + 1;
-                Ok(Self::Ports {
-                    ip: ip.to_canonical(),
-                    range,
-                    slots: Slots::new(count),
-                })
+                Ok(Self::Ports { ip: ip.to_canonical(), range, slots: Slots::new(count) })
             }
         }
     }
@@ -76,24 +62,15 @@ impl Allocator {
         port: Option<u16>,
     ) -> Result<ClusterAddr, IpamError> {
         let outside = |wanted: &dyn fmt::Display, planned: String| {
-            Err(IpamError::Outside {
-                wanted: wanted.to_string(),
-                planned,
-            })
+            Err(IpamError::Outside { wanted: wanted.to_string(), planned })
         };
         match self {
             Self::Addresses { port: fixed, .. } if port.is_some_and(|port| port != *fixed) => {
-                outside(
-                    &Port(port),
-                    format!("the plan, where every cluster has port {fixed}"),
-                )
+                outside(&Port(port), format!("the plan, where every cluster has port {fixed}"))
             }
             Self::Ports { ip: fixed, .. } if ip.is_some_and(|ip| ip != *fixed) => {
                 let wanted = ip.expect("the guard saw an address");
-                outside(
-                    &wanted,
-                    format!("the plan, where every cluster has address {fixed}"),
-                )
+                outside(&wanted, format!("the plan, where every cluster has address {fixed}"))
             }
             Self::Addresses { pools, port } => {
                 let Some(ip) = ip else { return self.take_any() };
@@ -103,11 +80,7 @@ impl Allocator {
                 pool.claim(ip)?;
                 Ok(ClusterAddr(SocketAddr::new(ip, *port)))
             }
-            Self::Ports {
-                ip: fixed,
-                range,
-                slots,
-            } => {
+            Self::Ports { ip: fixed, range, slots } => {
                 let Some(port) = port else {
                     return self.take_any();
                 };
@@ -118,9 +91,7 @@ impl Allocator {
                 if slots.claim(slot) {
                     Ok(ClusterAddr(addr))
                 } else {
-                    Err(IpamError::InUse {
-                        wanted: addr.to_string(),
-                    })
+                    Err(IpamError::InUse { wanted: addr.to_string() })
                 }
             }
         }
@@ -134,26 +105,17 @@ impl Allocator {
                     return pool.release(ip);
                 }
             }
-            Self::Ports {
-                ip: fixed,
-                range,
-                slots,
-            } if ip == *fixed => {
+            Self::Ports { ip: fixed, range, slots } if ip == *fixed => {
                 if let Some(slot) = slot_of(range, port) {
                     let released = slots.release(slot);
                     return released
                         .then_some(())
-                        .ok_or_else(|| IpamError::NotAllocated {
-                            addr: addr.to_string(),
-                        });
+                        .ok_or_else(|| IpamError::NotAllocated { addr: addr.to_string() });
                 }
             }
             Self::Addresses { .. } | Self::Ports { .. } => {}
         }
-        Err(IpamError::Outside {
-            wanted: addr.to_string(),
-            planned: self.to_string(),
-        })
+        Err(IpamError::Outside { wanted: addr.to_string(), planned: self.to_string() })
     }
 
     pub(super) fn used(&self) -> u128 {
@@ -176,11 +138,7 @@ impl Allocator {
             Self::Addresses { pools, .. } => pools.iter().map(usage_of_pool).collect(),
             Self::Ports { slots, .. } => {
                 let (used, capacity) = (slots.used(), slots.capacity());
-                vec![Usage {
-                    name: self.to_string(),
-                    used,
-                    capacity,
-                }]
+                vec![Usage { name: self.to_string(), used, capacity }]
             }
         }
     }
@@ -218,11 +176,7 @@ impl fmt::Display for Port {
 }
 
 fn usage_of_pool(pool: &Pool) -> Usage {
-    Usage {
-        name: pool.net().to_string(),
-        used: pool.used(),
-        capacity: pool.capacity(),
-    }
+    Usage { name: pool.net().to_string(), used: pool.used(), capacity: pool.capacity() }
 }
 
 fn build_pools(nets: &[IpNet]) -> Result<Vec<Pool>, IpamError> {
@@ -235,10 +189,7 @@ fn build_pools(nets: &[IpNet]) -> Result<Vec<Pool>, IpamError> {
     for (position, second) in nets.iter().enumerate() {
         let clash = nets[..position].iter().find(|first| overlap(first, second));
         if let Some(first) = clash {
-            return Err(IpamError::Overlapping {
-                first: *first,
-                second: *second,
-            });
+            return Err(IpamError::Overlapping { first: *first, second: *second });
         }
     }
     nets.iter().map(|net| Pool::new(*net)).collect()
@@ -254,17 +205,11 @@ fn pool_of(pools: &mut [Pool], ip: IpAddr) -> Option<&mut Pool> {
 }
 
 fn refuse_port_zero(port: u16) -> Result<(), IpamError> {
-    if port == 0 {
-        Err(IpamError::PortZero)
-    } else {
-        Ok(())
-    }
+    if port == 0 { Err(IpamError::PortZero) } else { Ok(()) }
 }
 
 fn slot_of(range: &RangeInclusive<u16>, port: u16) -> Option<u128> {
-    range
-        .contains(&port)
-        .then(|| u128::from(port - range.start()))
+    range.contains(&port).then(|| u128::from(port - range.start()))
 }
 
 fn port_of(range: &RangeInclusive<u16>, slot: u128) -> u16 {

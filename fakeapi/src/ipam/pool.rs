@@ -9,36 +9,18 @@ use super::{IpamError, Reserved};
 
 /// Ranges no cluster can be served from, with the reason a user is told.
 const UNUSABLE_V4: [(Ipv4Net, &str); 3] = [
-    (
-        Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8),
-        "\"this network\", never a destination",
-    ),
-    (
-        Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4),
-        "multicast",
-    ),
-    (
-        Ipv4Net::new_assert(Ipv4Addr::new(240, 0, 0, 0), 4),
-        "reserved, with the broadcast address",
-    ),
+    (Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8), "\"this network\", never a destination"),
+    (Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4), "multicast"),
+    (Ipv4Net::new_assert(Ipv4Addr::new(240, 0, 0, 0), 4), "reserved, with the broadcast address"),
 ];
 const UNUSABLE_V6: [(Ipv6Net, &str); 4] = [
-    (
-        Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128),
-        "the unspecified address",
-    ),
-    (
-        Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
-        "IPv4-mapped",
-    ),
+    (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128), "the unspecified address"),
+    (Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96), "IPv4-mapped"),
     (
         Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
         "link-local: needs a scope",
     ),
-    (
-        Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
-        "multicast",
-    ),
+    (Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8), "multicast"),
 ];
 
 /// A pool of addresses, given in ascending order first and by age of release afterwards.
@@ -69,21 +51,14 @@ impl Pool {
             _ => {}
         }
         let mut slots = Slots::new(last - first + 1);
-        let loopback = [
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ];
+        let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         for ip in loopback.into_iter().filter(|ip| net.contains(ip)) {
             slots.withhold(number(ip) - first);
         }
         if slots.capacity() == 0 {
             return Err(IpamError::NothingToGive { pool: net });
         }
-        Ok(Self {
-            net,
-            base: first,
-            slots,
-        })
+        Ok(Self { net, base: first, slots })
     }
 
     pub(super) fn net(&self) -> IpNet {
@@ -115,9 +90,7 @@ impl Pool {
         if self.slots.claim(slot) {
             Ok(())
         } else {
-            Err(IpamError::InUse {
-                wanted: ip.to_string(),
-            })
+            Err(IpamError::InUse { wanted: ip.to_string() })
         }
     }
 
@@ -127,26 +100,16 @@ impl Pool {
         if self.slots.release(slot) {
             Ok(())
         } else {
-            Err(IpamError::NotAllocated {
-                addr: ip.to_string(),
-            })
+            Err(IpamError::NotAllocated { addr: ip.to_string() })
         }
     }
 
     fn slot(&self, ip: IpAddr) -> Result<u128, IpamError> {
-        let refuse = |reserved| {
-            Err(IpamError::Reserved {
-                ip,
-                pool: self.net,
-                reserved,
-            })
-        };
+        let refuse = |reserved| Err(IpamError::Reserved { ip, pool: self.net, reserved });
         if is_host_loopback(ip) {
             return refuse(Reserved::HostLoopback);
         }
-        let slot = number(ip)
-            .checked_sub(self.base)
-            .filter(|slot| *slot < self.slots.count());
+        let slot = number(ip).checked_sub(self.base).filter(|slot| *slot < self.slots.count());
         match (slot, self.net) {
             (Some(slot), _) => Ok(slot),
             (None, IpNet::V6(_)) => refuse(Reserved::SubnetRouter),

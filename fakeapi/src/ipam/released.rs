@@ -25,11 +25,7 @@ pub(super) struct Released {
 
 impl Released {
     pub(super) fn new() -> Self {
-        Self {
-            links: HashMap::new(),
-            oldest: NONE,
-            newest: NONE,
-        }
+        Self { links: HashMap::new(), oldest: NONE, newest: NONE }
     }
 
     fn contains(&self, slot: u128) -> bool {
@@ -41,13 +37,7 @@ impl Released {
         if self.contains(slot) {
             return false;
         }
-        self.links.insert(
-            slot,
-            Neighbours {
-                before: self.newest,
-                after: NONE,
-            },
-        );
+        self.links.insert(slot, Neighbours { before: self.newest, after: NONE });
         match self.links.get_mut(&self.newest) {
             Some(last) => last.after = slot,
             None => self.oldest = slot,

@@ -75,15 +75,9 @@ impl Slots {
 
     /// Takes exactly `slot`; false if it is used.
     pub(super) fn claim(&mut self, slot: u128) -> bool {
-        assert!(
-            slot < self.count,
-            "the caller checked that the slot is in the range"
-        );
-        let free = if slot < self.cursor {
-            self.released.take(slot)
-        } else {
-            self.ahead.insert(slot)
-        };
+        assert!(slot < self.count, "the caller checked that the slot is in the range");
+        let free =
+            if slot < self.cursor { self.released.take(slot) } else { self.ahead.insert(slot) };
         if free {
             self.used += 1;
             self.skip_claimed();
@@ -93,11 +87,8 @@ impl Slots {
 
     /// Gives `slot` back; false if it was not used.
     pub(super) fn release(&mut self, slot: u128) -> bool {
-        let was_used = if slot < self.cursor {
-            self.released.push(slot)
-        } else {
-            self.ahead.remove(slot)
-        };
+        let was_used =
+            if slot < self.cursor { self.released.push(slot) } else { self.ahead.remove(slot) };
         if was_used {
             self.used -= 1;
         }

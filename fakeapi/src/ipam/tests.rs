@@ -15,11 +15,7 @@ fn nets(pools: &[&str]) -> Vec<IpNet> {
 }
 
 fn addresses(pools: &[&str]) -> Ipam {
-    Ipam::new(Plan::Addresses {
-        pools: nets(pools),
-        port: PORT,
-    })
-    .unwrap()
+    Ipam::new(Plan::Addresses { pools: nets(pools), port: PORT }).unwrap()
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -31,9 +27,7 @@ fn addr(text: &str) -> ClusterAddr {
 }
 
 fn all(ipam: &Ipam) -> Vec<String> {
-    std::iter::from_fn(|| ipam.allocate(None).ok())
-        .map(|given| given.ip().to_string())
-        .collect()
+    std::iter::from_fn(|| ipam.allocate(None).ok()).map(|given| given.ip().to_string()).collect()
 }
 
 #[test]
@@ -46,10 +40,7 @@ fn gives_the_usable_addresses_of_each_kind_of_pool() {
         (&["127.0.0.0/31"], &["127.0.0.0"]),
         (&["fd00::/126"], &["fd00::1", "fd00::2", "fd00::3"]),
         (&["fd00::/127"], &["fd00::", "fd00::1"]),
-        (
-            &["10.9.9.9/30", "fd00::9/128"],
-            &["10.9.9.9", "10.9.9.10", "fd00::9"],
-        ),
+        (&["10.9.9.9/30", "fd00::9/128"], &["10.9.9.9", "10.9.9.10", "fd00::9"]),
     ];
     for (pools, expected) in cases {
         let ipam = addresses(pools);
@@ -66,74 +57,37 @@ fn a_pool_around_the_hosts_loopback_address_leaves_it_out() {
     let ipam = addresses(&["126.0.0.0/7"]);
     assert_eq!(ipam.capacity(), (1 << 25) - 3);
     ipam.allocate(Some(Wanted::Ip(ip("127.0.0.0")))).unwrap();
-    let error = ipam
-        .allocate(Some(Wanted::Ip(ip("127.0.0.1"))))
-        .unwrap_err();
-    assert!(matches!(
-        error,
-        IpamError::Reserved {
-            reserved: Reserved::HostLoopback,
-            ..
-        }
-    ));
+    let error = ipam.allocate(Some(Wanted::Ip(ip("127.0.0.1")))).unwrap_err();
+    assert!(matches!(error, IpamError::Reserved { reserved: Reserved::HostLoopback, .. }));
 }
 
 #[test]
 fn refuses_plans_that_cannot_work() {
     let cases: [(&[&str], &str); 11] = [
         (&[], "no address pool was given"),
-        (
-            &["10.0.0.0/8", "10.1.0.0/16"],
-            "pools 10.0.0.0/8 and 10.1.0.0/16 overlap",
-        ),
-        (
-            &["10.1.0.0/16", "10.0.0.0/8"],
-            "pools 10.1.0.0/16 and 10.0.0.0/8 overlap",
-        ),
-        (
-            &["127.0.0.1/32"],
-            "pool 127.0.0.1/32 has no address to give",
-        ),
+        (&["10.0.0.0/8", "10.1.0.0/16"], "pools 10.0.0.0/8 and 10.1.0.0/16 overlap"),
+        (&["10.1.0.0/16", "10.0.0.0/8"], "pools 10.1.0.0/16 and 10.0.0.0/8 overlap"),
+        (&["127.0.0.1/32"], "pool 127.0.0.1/32 has no address to give"),
         (&["::1/128"], "pool ::1/128 has no address to give"),
-        (
-            &["239.0.0.0/8"],
-            "pool 239.0.0.0/8 touches 224.0.0.0/4 (multicast)",
-        ),
+        (&["239.0.0.0/8"], "pool 239.0.0.0/8 touches 224.0.0.0/4 (multicast)"),
         (
             &["0.0.0.0/0"],
             "pool 0.0.0.0/0 touches 0.0.0.0/8 (\"this network\", never a destination)",
         ),
         (&["255.255.255.255/32"], "touches 240.0.0.0/4"),
-        (
-            &["::/0"],
-            "pool ::/0 touches ::/128 (the unspecified address)",
-        ),
+        (&["::/0"], "pool ::/0 touches ::/128 (the unspecified address)"),
         (&["fe80::/64"], "link-local"),
         (&["::ffff:10.0.0.0/104"], "IPv4-mapped"),
     ];
     for (pools, expected) in cases {
-        let plan = Plan::Addresses {
-            pools: nets(pools),
-            port: PORT,
-        };
+        let plan = Plan::Addresses { pools: nets(pools), port: PORT };
         let error = Ipam::new(plan).unwrap_err().to_string();
         assert!(error.contains(expected), "{pools:?}: {error}");
     }
     let many = (0..=MAX_POOLS).map(|n| format!("10.{}.{}.0/24", n / 256, n % 256).parse().unwrap());
-    let plan = Plan::Addresses {
-        pools: many.collect(),
-        port: PORT,
-    };
-    assert_eq!(
-        Ipam::new(plan).unwrap_err(),
-        IpamError::TooManyPools {
-            given: MAX_POOLS + 1
-        }
-    );
-    let plan = Plan::Addresses {
-        pools: nets(&["10.0.0.0/8"]),
-        port: 0,
-    };
+    let plan = Plan::Addresses { pools: many.collect(), port: PORT };
+    assert_eq!(Ipam::new(plan).unwrap_err(), IpamError::TooManyPools { given: MAX_POOLS + 1 });
+    let plan = Plan::Addresses { pools: nets(&["10.0.0.0/8"]), port: 0 };
     assert_eq!(Ipam::new(plan).unwrap_err(), IpamError::PortZero);
 }
 
@@ -143,26 +97,16 @@ fn a_wanted_address_is_given_or_refused_for_its_own_reason() {
     let want = |text: &str| ipam.allocate(Some(Wanted::Ip(ip(text))));
     assert_eq!(want("10.0.0.77").unwrap(), addr("10.0.0.77"));
     assert_eq!(want("fd00::ffff:1").unwrap(), addr("fd00::ffff:1"));
-    assert_eq!(
-        want("::ffff:10.0.0.78").unwrap(),
-        addr("10.0.0.78"),
-        "mapped is the plain one"
-    );
+    assert_eq!(want("::ffff:10.0.0.78").unwrap(), addr("10.0.0.78"), "mapped is the plain one");
     let cases = [
         ("10.0.0.77", "10.0.0.77 is in use by another cluster"),
         ("10.0.1.1", "10.0.1.1 is outside of 10.0.0.0/24, fd00::/64"),
-        (
-            "10.0.0.0",
-            "10.0.0.0 of pool 10.0.0.0/24 is reserved: the subnet's own address",
-        ),
+        ("10.0.0.0", "10.0.0.0 of pool 10.0.0.0/24 is reserved: the subnet's own address"),
         (
             "10.0.0.255",
             "10.0.0.255 of pool 10.0.0.0/24 is reserved: the subnet's broadcast address",
         ),
-        (
-            "fd00::",
-            "fd00:: of pool fd00::/64 is reserved: the subnet-router anycast address",
-        ),
+        ("fd00::", "fd00:: of pool fd00::/64 is reserved: the subnet-router anycast address"),
     ];
     for (wanted, expected) in cases {
         assert_eq!(want(wanted).unwrap_err().to_string(), expected);
@@ -170,10 +114,7 @@ fn a_wanted_address_is_given_or_refused_for_its_own_reason() {
     let error = ipam.allocate(Some(Wanted::Port(443))).unwrap_err();
     let expected = "port 443 is outside of the plan, where every cluster has port 6443";
     assert_eq!(error.to_string(), expected);
-    assert_eq!(
-        ipam.allocate(Some(Wanted::Port(PORT))).unwrap(),
-        addr("10.0.0.1")
-    );
+    assert_eq!(ipam.allocate(Some(Wanted::Port(PORT))).unwrap(), addr("10.0.0.1"));
     assert_eq!(ipam.used(), 4);
 }
 
@@ -187,10 +128,7 @@ fn release_refuses_what_nobody_has() {
         (addr("10.0.0.9"), "is not allocated"),
         (addr("10.0.0.0"), "reserved"),
         (addr("10.1.0.1"), "10.1.0.1:6443 is outside of 10.0.0.0/24"),
-        (
-            ClusterAddr("10.0.0.1:1".parse().unwrap()),
-            "10.0.0.1:1 is outside of 10.0.0.0/24",
-        ),
+        (ClusterAddr("10.0.0.1:1".parse().unwrap()), "10.0.0.1:1 is outside of 10.0.0.0/24"),
     ];
     for (addr, expected) in cases {
         let error = ipam.release(addr).unwrap_err().to_string();
@@ -213,40 +151,22 @@ fn a_restart_claims_what_was_given() {
     for text in ["10.0.0.5", "10.0.0.1"] {
         ipam.claim(addr(text)).unwrap();
     }
-    assert!(matches!(
-        ipam.claim(addr("10.0.0.5")),
-        Err(IpamError::InUse { .. })
-    ));
+    assert!(matches!(ipam.claim(addr("10.0.0.5")), Err(IpamError::InUse { .. })));
     assert_eq!(all(&ipam), ["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.6"]);
 }
 
 #[test]
 fn ports_are_given_on_one_address() {
-    let plan = |range| Plan::Ports {
-        ip: ip("192.0.2.1"),
-        range,
-    };
+    let plan = |range| Plan::Ports { ip: ip("192.0.2.1"), range };
     let ipam = Ipam::new(plan(20_000..=20_002)).unwrap();
     let at = |port| ClusterAddr(SocketAddr::new(ip("192.0.2.1"), port));
-    assert_eq!(
-        ipam.allocate(Some(Wanted::Port(20_001))).unwrap(),
-        at(20_001)
-    );
-    assert_eq!(
-        ipam.allocate(Some(Wanted::Ip(ip("192.0.2.1")))).unwrap(),
-        at(20_000)
-    );
+    assert_eq!(ipam.allocate(Some(Wanted::Port(20_001))).unwrap(), at(20_001));
+    assert_eq!(ipam.allocate(Some(Wanted::Ip(ip("192.0.2.1")))).unwrap(), at(20_000));
     assert_eq!(ipam.allocate(None).unwrap(), at(20_002));
     let cases = [
         (None, "all 3 addresses of 192.0.2.1:20000-20002 are in use"),
-        (
-            Some(Wanted::Port(20_001)),
-            "192.0.2.1:20001 is in use by another cluster",
-        ),
-        (
-            Some(Wanted::Port(20_003)),
-            "port 20003 is outside of 192.0.2.1:20000-20002",
-        ),
+        (Some(Wanted::Port(20_001)), "192.0.2.1:20001 is in use by another cluster"),
+        (Some(Wanted::Port(20_003)), "port 20003 is outside of 192.0.2.1:20000-20002"),
         (
             Some(Wanted::Ip(ip("192.0.2.2"))),
             "192.0.2.2 is outside of the plan, where every cluster has address 192.0.2.1",
@@ -256,17 +176,11 @@ fn ports_are_given_on_one_address() {
         assert_eq!(ipam.allocate(wanted).unwrap_err().to_string(), expected);
     }
     ipam.release(at(20_000)).unwrap();
-    assert!(matches!(
-        ipam.release(at(20_000)),
-        Err(IpamError::NotAllocated { .. })
-    ));
+    assert!(matches!(ipam.release(at(20_000)), Err(IpamError::NotAllocated { .. })));
     assert_eq!(ipam.allocate(None).unwrap(), at(20_000));
     #[expect(clippy::reversed_empty_ranges, reason = "the case under test")]
     let reversed = 2..=1;
-    assert!(matches!(
-        Ipam::new(plan(reversed)),
-        Err(IpamError::EmptyRange { .. })
-    ));
+    assert!(matches!(Ipam::new(plan(reversed)), Err(IpamError::EmptyRange { .. })));
     assert_eq!(Ipam::new(plan(0..=9)).unwrap_err(), IpamError::PortZero);
     assert_eq!(Ipam::new(plan(1..=u16::MAX)).unwrap().capacity(), 65_535);
 }
@@ -276,10 +190,7 @@ fn threads_never_get_the_same_address() {
     let ipam = addresses(&["10.0.0.0/20"]);
     let given = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..4).map(|_| scope.spawn(|| all(&ipam))).collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap())
-            .collect::<Vec<_>>()
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
     });
     assert_eq!(given.len() as u128, ipam.capacity());
     assert_eq!(given.iter().collect::<BTreeSet<_>>().len(), given.len());
@@ -292,10 +203,7 @@ fn usage_is_told_pool_by_pool() {
         ipam.allocate(None).unwrap();
     }
     let usage = ipam.usage();
-    let told: Vec<_> = usage
-        .iter()
-        .map(|u| (u.name.as_str(), u.used, u.capacity))
-        .collect();
+    let told: Vec<_> = usage.iter().map(|u| (u.name.as_str(), u.used, u.capacity)).collect();
     assert_eq!(told, [("10.0.0.0/31", 2, 2), ("fd00::/127", 1, 2)]);
 }
 

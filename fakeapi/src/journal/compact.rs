@@ -94,8 +94,7 @@ impl Inner {
         let rotation = self.rotate(shard).map_err(CompactError::Files)?;
         let size = self.write_snapshot(shard, &rotation, &*live)?;
         self.shards[shard as usize].compacted(rotation.covered, size);
-        self.drop_before(shard, rotation.generation)
-            .map_err(CompactError::Files)
+        self.drop_before(shard, rotation.generation).map_err(CompactError::Files)
     }
 
     /// Step one: appends go to a new log, and the old one is on disk.
@@ -105,10 +104,7 @@ impl Inner {
         let file = self.directory.new_log(log, highest)?;
         let rotation = at.rotate(log, file, HEADER as u64)?;
         let outcome = rotation.retired.sync();
-        let failed = outcome
-            .as_ref()
-            .err()
-            .map(|e| io::Error::new(e.kind(), e.to_string()));
+        let failed = outcome.as_ref().err().map(|e| io::Error::new(e.kind(), e.to_string()));
         match outcome {
             Ok(()) => at.drop_retired(),
             Err(error) => at.synced(rotation.target, Err(error)),

@@ -121,11 +121,7 @@ impl Directory {
                 return Err(JournalError::io("lock", lock_path)(source));
             }
         }
-        Ok(Self {
-            path: path.to_path_buf(),
-            disk,
-            lock,
-        })
+        Ok(Self { path: path.to_path_buf(), disk, lock })
     }
 
     /// Where it is.
@@ -198,9 +194,7 @@ impl Drop for Directory {
 }
 
 fn parent(path: &Path) -> &Path {
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 const UNFINISHED: &str = ".tmp";

@@ -44,20 +44,12 @@ pub(super) struct FileId {
 impl FileId {
     /// The log of a shard with this generation.
     pub(super) fn log(shard: u32, generation: u64) -> Self {
-        Self {
-            shard,
-            generation,
-            kind: FileKind::Log,
-        }
+        Self { shard, generation, kind: FileKind::Log }
     }
 
     /// The snapshot that stands for all before the log of this generation.
     pub(super) fn snapshot(shard: u32, generation: u64) -> Self {
-        Self {
-            shard,
-            generation,
-            kind: FileKind::Snapshot,
-        }
+        Self { shard, generation, kind: FileKind::Snapshot }
     }
 
     /// Reads a file's name; `None` for files that are not the journal's.
@@ -69,11 +61,7 @@ impl FileId {
             _ => return None,
         };
         let (shard, generation) = stem.split_once('-')?;
-        let id = Self {
-            shard: shard.parse().ok()?,
-            generation: generation.parse().ok()?,
-            kind,
-        };
+        let id = Self { shard: shard.parse().ok()?, generation: generation.parse().ok()?, kind };
         (id.shard < JOURNAL_SHARDS && id.to_string() == name).then_some(id)
     }
 
@@ -138,14 +126,8 @@ pub(super) fn read_header(id: FileId, bytes: &[u8]) -> Result<ClusterId, BadHead
     if number(8) != FORMAT {
         return Err(BadHeader::Version(number(8)));
     }
-    let highest = ClusterId(u64::from_le_bytes(
-        bytes[32..40].try_into().expect("eight bytes"),
-    ));
-    if bytes[..] == header(id, highest)[..] {
-        Ok(highest)
-    } else {
-        Err(BadHeader::Damaged)
-    }
+    let highest = ClusterId(u64::from_le_bytes(bytes[32..40].try_into().expect("eight bytes")));
+    if bytes[..] == header(id, highest)[..] { Ok(highest) } else { Err(BadHeader::Damaged) }
 }
 
 /// A record is larger than [`RECORD_MAX`].
@@ -180,9 +162,7 @@ pub(super) fn read_frame(bytes: &[u8]) -> Option<(u32, u32)> {
     let (len, rest) = bytes.split_first_chunk()?;
     let (sum, _) = rest.split_first_chunk()?;
     let len = u32::from_le_bytes(*len);
-    (1..=RECORD_MAX)
-        .contains(&len)
-        .then_some((len, u32::from_le_bytes(*sum)))
+    (1..=RECORD_MAX).contains(&len).then_some((len, u32::from_le_bytes(*sum)))
 }
 
 /// The checksum of a frame (CRC-32).
@@ -237,10 +217,7 @@ mod tests {
     #[test]
     fn a_record_beyond_the_bound_leaves_nothing_behind() {
         let body = vec![0; RECORD_MAX as usize];
-        let record = super::super::Record::Base {
-            revision: 1,
-            body: &body,
-        };
+        let record = super::super::Record::Base { revision: 1, body: &body };
         let mut out = b"before".to_vec();
         let error = put_frame(&mut out, 0, &Payload::Record(ClusterId(1), record));
         assert!(error.is_err());

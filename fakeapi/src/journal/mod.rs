@@ -65,10 +65,7 @@ pub use sync::SyncPolicy;
 /// In how many shards a journal is. Part of the format.
 pub const JOURNAL_SHARDS: u32 = 16;
 
-const _: () = assert!(
-    256 % JOURNAL_SHARDS == 0,
-    "the low byte of an id tells its shard"
-);
+const _: () = assert!(256 % JOURNAL_SHARDS == 0, "the low byte of an id tells its shard");
 
 /// The largest record, in bytes.
 pub const RECORD_MAX: u32 = 16 << 20;
@@ -153,11 +150,7 @@ impl Journal {
     pub fn open(directory: &Path, policy: SyncPolicy) -> Result<(Self, Replay), JournalError> {
         Self::open_with(
             directory,
-            Settings {
-                policy,
-                compact_min: COMPACT_MIN,
-                disk: Arc::new(OsDisk),
-            },
+            Settings { policy, compact_min: COMPACT_MIN, disk: Arc::new(OsDisk) },
         )
     }
 
@@ -180,10 +173,7 @@ impl Journal {
             report.orphans += shard.orphans;
             report.damage.extend(shard.damage);
             highest = highest.max(shard.opened.highest);
-            replays.push(ShardReplay {
-                files: shard.files,
-                live: shard.opened.live.clone(),
-            });
+            replays.push(ShardReplay { files: shard.files, live: shard.opened.live.clone() });
             shards.push(Shard::new(shard.opened, settings.compact_min));
         }
         disk::sync_directory(path).map_err(JournalError::io("sync", path))?;
@@ -199,19 +189,12 @@ impl Journal {
             not_compacted: AtomicU64::new(0),
             live: RwLock::new(None),
         });
-        let replay = Replay {
-            directory: path.to_path_buf(),
-            shards: replays,
-            report,
-        };
+        let replay = Replay { directory: path.to_path_buf(), shards: replays, report };
         Ok((Self::start(inner, path)?, replay))
     }
 
     fn start(inner: Arc<Inner>, path: &Path) -> Result<Self, JournalError> {
-        let journal = Self {
-            inner,
-            threads: Mutex::default(),
-        };
+        let journal = Self { inner, threads: Mutex::default() };
         let spawn = |name: &str, work: fn(&Inner)| {
             let inner = journal.inner.clone();
             thread::Builder::new()

@@ -118,11 +118,7 @@ impl<'a> Payload<'a> {
                 open(BASE, Some(*revision));
                 out.extend_from_slice(body);
             }
-            Record::Object {
-                revision,
-                key,
-                object,
-            } => {
+            Record::Object { revision, key, object } => {
                 open(if object.is_some() { PUT } else { REMOVE }, Some(*revision));
                 for text in [key.group, key.resource, key.namespace, key.name] {
                     put_number(out, text.len() as u64);
@@ -145,31 +141,18 @@ impl<'a> Payload<'a> {
         let record = match kind {
             END => return fields.ended(Self::End { records: number }),
             GONE => return fields.ended(Self::Record(cluster, Record::Gone)),
-            CLUSTER => Record::Cluster {
-                revision: fields.number()?,
-                body: fields.0,
-            },
-            BASE => Record::Base {
-                revision: fields.number()?,
-                body: fields.0,
-            },
+            CLUSTER => Record::Cluster { revision: fields.number()?, body: fields.0 },
+            BASE => Record::Base { revision: fields.number()?, body: fields.0 },
             PUT | REMOVE => {
                 let revision = fields.number()?;
                 let key = fields.key()?;
                 let object = if kind == PUT {
                     let rest = u16::try_from(fields.number()?).ok()?;
-                    Some(ObjectBytes {
-                        rest,
-                        json: fields.0,
-                    })
+                    Some(ObjectBytes { rest, json: fields.0 })
                 } else {
                     fields.ended(None)?
                 };
-                Record::Object {
-                    revision,
-                    key,
-                    object,
-                }
+                Record::Object { revision, key, object }
             }
             _ => return None,
         };
@@ -181,9 +164,9 @@ impl<'a> Payload<'a> {
     pub(super) fn plausible(head: &[u8], shard: u32) -> bool {
         match head.split_first() {
             Some((&END, _)) => true,
-            Some((CLUSTER..=REMOVE, rest)) => Fields(rest)
-                .number()
-                .is_some_and(|id| ClusterId(id).shard() == shard),
+            Some((CLUSTER..=REMOVE, rest)) => {
+                Fields(rest).number().is_some_and(|id| ClusterId(id).shard() == shard)
+            }
             _ => false,
         }
     }
@@ -296,14 +279,8 @@ mod tests {
             (b"\x06\x01\x00", "a byte after the end mark"),
             (b"\x07\x01", "an unknown kind"),
             (b"\x04\x01\x01\x05ab", "a text shorter than it says"),
-            (
-                b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x00",
-                "a number beyond 64 bits",
-            ),
-            (
-                b"\x05\x01\x01\x00\x00\x00\x01\xff",
-                "a name that is not UTF-8",
-            ),
+            (b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x00", "a number beyond 64 bits"),
+            (b"\x05\x01\x01\x00\x00\x00\x01\xff", "a name that is not UTF-8"),
         ] {
             assert_eq!(Payload::decode(bytes), None, "{why}");
         }

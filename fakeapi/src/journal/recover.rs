@@ -44,11 +44,7 @@ pub(super) fn check_versions(directory: &Directory, files: &[FileId]) -> Result<
         let mut reader = Reader::open(&path, *id).map_err(JournalError::io("open", &path))?;
         let bytes = reader.header().map_err(JournalError::io("read", &path))?;
         if let Err(BadHeader::Version(found)) = read_header(*id, bytes) {
-            return Err(JournalError::Version {
-                file: path,
-                found,
-                known: FORMAT,
-            });
+            return Err(JournalError::Version { file: path, found, known: FORMAT });
         }
     }
     Ok(())
@@ -60,11 +56,7 @@ pub(super) fn recover(
     shard: u32,
     files: &[FileId],
 ) -> Result<Recovered, JournalError> {
-    let of = |kind: FileKind| {
-        files
-            .iter()
-            .filter(move |f| f.shard == shard && f.kind == kind)
-    };
+    let of = |kind: FileKind| files.iter().filter(move |f| f.shard == shard && f.kind == kind);
     let mut recovery = Recovery {
         directory,
         shard,
@@ -150,9 +142,7 @@ impl Recovery<'_> {
 
     fn keep_snapshot(&mut self, id: FileId) -> Result<u64, JournalError> {
         let path = self.directory.file(id);
-        let len = fs::metadata(&path)
-            .map_err(JournalError::io("read", &path))?
-            .len();
+        let len = fs::metadata(&path).map_err(JournalError::io("read", &path))?.len();
         self.files.push((id, len));
         Ok(id.generation)
     }
@@ -196,11 +186,7 @@ impl Recovery<'_> {
         }
         while let Some((id, found)) = scans.pop() {
             let empty = |(_, later): &(FileId, u64)| *later == HEADER as u64;
-            let last = self
-                .files
-                .iter()
-                .filter(|f| f.0.kind == FileKind::Log)
-                .all(empty);
+            let last = self.files.iter().filter(|f| f.0.kind == FileKind::Log).all(empty);
             let len = match found.first_bad {
                 None => found.good_end,
                 Some(_) if last && found.is_torn_end() => self.cut(id, found)?,
@@ -208,8 +194,7 @@ impl Recovery<'_> {
             };
             self.files.push((id, len));
         }
-        self.files
-            .sort_by_key(|(id, _)| (id.kind == FileKind::Log, id.generation));
+        self.files.sort_by_key(|(id, _)| (id.kind == FileKind::Log, id.generation));
         Ok(())
     }
 
@@ -226,10 +211,7 @@ impl Recovery<'_> {
             file.truncate(found.good_end)?;
             file.sync()
         };
-        self.directory
-            .open(id)
-            .and_then(cut)
-            .map_err(JournalError::io("cut", &path))?;
+        self.directory.open(id).and_then(cut).map_err(JournalError::io("cut", &path))?;
         self.report(path, DamageKind::TornEnd, found, None);
         Ok(found.good_end)
     }
@@ -297,22 +279,9 @@ impl Recovery<'_> {
         };
         let (log_bytes, live_bytes) = (bytes(FileKind::Log), bytes(FileKind::Snapshot));
         let file = self.sync_logs()?;
-        let Contents {
-            live,
-            highest,
-            records,
-            orphans,
-        } = self.contents;
+        let Contents { live, highest, records, orphans } = self.contents;
         Ok(Recovered {
-            opened: Opened {
-                log,
-                file,
-                len,
-                live,
-                highest,
-                log_bytes,
-                live_bytes,
-            },
+            opened: Opened { log, file, len, live, highest, log_bytes, live_bytes },
             files: self.files,
             damage: self.damage,
             records,
@@ -372,11 +341,7 @@ fn mend(directory: &Directory, id: FileId, highest: ClusterId) -> io::Result<(Pa
 fn keep_aside(path: &Path) -> io::Result<PathBuf> {
     for number in 1..=KEPT_MAX {
         let mut name = path.as_os_str().to_owned();
-        name.push(if number == 1 {
-            ".damaged".to_owned()
-        } else {
-            format!(".damaged-{number}")
-        });
+        name.push(if number == 1 { ".damaged".to_owned() } else { format!(".damaged-{number}") });
         match fs::hard_link(path, &name) {
             Ok(()) => return Ok(name.into()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -85,13 +85,7 @@ pub enum DamageKind {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            kind,
-            offset,
-            lost_bytes,
-            kept,
-        } = self;
+        let Self { file, kind, offset, lost_bytes, kept } = self;
         let file = file.display();
         match kind {
             DamageKind::Damaged => write!(

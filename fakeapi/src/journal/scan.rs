@@ -26,14 +26,7 @@ impl Reader {
     pub(super) fn open(path: &Path, id: FileId) -> io::Result<Self> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
-        Ok(Self {
-            id,
-            seed: id.seed(),
-            file,
-            len,
-            window: Vec::new(),
-            window_at: 0,
-        })
+        Ok(Self { id, seed: id.seed(), file, len, window: Vec::new(), window_at: 0 })
     }
 
     /// The file's length.
@@ -80,9 +73,7 @@ impl Reader {
         for at in from..self.len {
             let head = self.bytes(at, FRAME + 1 + NUMBER_MAX)?;
             let likely = read_frame(head).is_some()
-                && head
-                    .get(FRAME..)
-                    .is_some_and(|p| Payload::plausible(p, shard));
+                && head.get(FRAME..).is_some_and(|p| Payload::plausible(p, shard));
             if likely && self.frame(at)?.is_some() {
                 return Ok(Some(at));
             }
@@ -141,10 +132,7 @@ pub(super) fn scan(
     visit: &mut dyn FnMut(&Payload<'_>) -> io::Result<()>,
 ) -> io::Result<Scan> {
     let mut at = HEADER as u64;
-    let mut found = Scan {
-        good_end: at,
-        ..Scan::default()
-    };
+    let mut found = Scan { good_end: at, ..Scan::default() };
     while at < reader.len() {
         if let Some((payload, next)) = reader.frame(at)? {
             found.ended = match payload {

@@ -104,15 +104,7 @@ struct State {
 
 impl Shard {
     pub(super) fn new(opened: Opened, compact_min: u64) -> Self {
-        let Opened {
-            log,
-            file,
-            len,
-            live,
-            highest,
-            log_bytes,
-            live_bytes,
-        } = opened;
+        let Opened { log, file, len, live, highest, log_bytes, live_bytes } = opened;
         Self {
             number: log.shard,
             compact_min,
@@ -209,10 +201,7 @@ impl Shard {
     /// The generation that the next log gets, and the highest cluster id so far.
     pub(super) fn next_log(&self) -> (FileId, ClusterId) {
         let state = self.state.lock();
-        (
-            FileId::log(self.number, state.log.generation + 1),
-            state.highest,
-        )
+        (FileId::log(self.number, state.log.generation + 1), state.highest)
     }
 
     /// Sends appends to a new log.
@@ -310,12 +299,8 @@ impl State {
 
     fn write(&mut self, cluster: ClusterId, record: &Record<'_>) -> io::Result<()> {
         self.buffer.clear();
-        put_frame(
-            &mut self.buffer,
-            self.seed,
-            &Payload::Record(cluster, *record),
-        )
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        put_frame(&mut self.buffer, self.seed, &Payload::Record(cluster, *record))
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let outcome = write_all_at(&*self.file, &self.buffer, self.len);
         let size = self.buffer.len() as u64;
         if self.buffer.capacity() > BUFFER_KEEP {
@@ -350,10 +335,7 @@ impl State {
     }
 
     fn fail(&mut self, why: String) {
-        let failed = ShardFailed {
-            shard: self.log.shard,
-            why,
-        };
+        let failed = ShardFailed { shard: self.log.shard, why };
         tracing::error!(shard = failed.shard, "{failed}");
         self.failed.get_or_insert(failed);
     }

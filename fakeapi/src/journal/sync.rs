@@ -125,11 +125,7 @@ impl Inner {
 
 fn sync_shard(shard: &Shard) {
     if let Some(capture) = shard.capture() {
-        let outcome = capture
-            .files
-            .iter()
-            .flatten()
-            .try_for_each(|file| file.sync());
+        let outcome = capture.files.iter().flatten().try_for_each(|file| file.sync());
         shard.synced(capture.target, outcome);
     }
 }

@@ -41,13 +41,9 @@ impl Privileges {
     }
 
     fn parse(status: &str) -> Option<Self> {
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("CapEff:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
         let effective = u64::from_str_radix(line.trim(), 16).ok()?;
-        Some(Self {
-            net_admin: effective & (1 << CAP_NET_ADMIN) != 0,
-        })
+        Some(Self { net_admin: effective & (1 << CAP_NET_ADMIN) != 0 })
     }
 }
 
@@ -122,36 +118,19 @@ fn choose_port(ip: IpAddr, asked: Option<Mode>) -> Result<Choice, ChooseError> {
         None => format!("one IP was given ({ip}), so every cluster gets a port of its own on it"),
         Some(Mode::Port) => "it was asked for".to_owned(),
         Some(mode) => {
-            return Err(ChooseError::Needs {
-                mode,
-                needs: "pools, not one IP",
-            });
+            return Err(ChooseError::Needs { mode, needs: "pools, not one IP" });
         }
     };
-    Ok(Choice {
-        mode: Mode::Port,
-        pools: vec![IpNet::from(ip)],
-        reason,
-    })
+    Ok(Choice { mode: Mode::Port, pools: vec![IpNet::from(ip)], reason })
 }
 
 fn choose_for_pools(wish: &Wish, privileges: Privileges) -> Result<Choice, ChooseError> {
     if wish.mode == Some(Mode::Port) {
-        return Err(ChooseError::Needs {
-            mode: Mode::Port,
-            needs: "one IP, not pools",
-        });
+        return Err(ChooseError::Needs { mode: Mode::Port, needs: "one IP, not pools" });
     }
     let named = !wish.pools.is_empty();
-    let pools = if named {
-        wish.pools.clone()
-    } else {
-        vec![DEFAULT_POOL]
-    };
-    let beyond = pools
-        .iter()
-        .find(|pool| !LOOPBACK_NET.contains(*pool))
-        .copied();
+    let pools = if named { wish.pools.clone() } else { vec![DEFAULT_POOL] };
+    let beyond = pools.iter().find(|pool| !LOOPBACK_NET.contains(*pool)).copied();
     let (mode, reason) = match (wish.mode, beyond) {
         (Some(Mode::Loopback), _) => (Mode::Loopback, "it was asked for".to_owned()),
         (Some(mode), _) if privileges.net_admin => (mode, "it was asked for".to_owned()),
@@ -166,11 +145,7 @@ fn choose_for_pools(wish: &Wish, privileges: Privileges) -> Result<Choice, Choos
         ),
         (None, Some(pool)) => return Err(ChooseError::NoPrivilege { pool }),
     };
-    Ok(Choice {
-        mode,
-        pools,
-        reason,
-    })
+    Ok(Choice { mode, pools, reason })
 }
 
 fn loopback_reason(named: bool) -> String {
@@ -200,72 +175,20 @@ mod tests {
         let other: &[&str] = &["127.1.0.0/16", "10.0.0.0/16"];
         let v6: &[&str] = &["fd00::/64"];
         let cases = [
-            (
-                wish(&[], None, None),
-                false,
-                Ok((Loopback, "no pool was given")),
-            ),
-            (
-                wish(loopback, None, None),
-                false,
-                Ok((Loopback, "nothing to set up")),
-            ),
-            (
-                wish(loopback, None, None),
-                true,
-                Ok((Loopback, "nothing to set up")),
-            ),
-            (
-                wish(other, None, None),
-                true,
-                Ok((Prefix, "pool 10.0.0.0/16 is outside")),
-            ),
-            (
-                wish(v6, None, None),
-                true,
-                Ok((Prefix, "pool fd00::/64 is outside")),
-            ),
-            (
-                wish(other, None, None),
-                false,
-                Err("pool 10.0.0.0/16 is outside of 127.0.0.0/8"),
-            ),
+            (wish(&[], None, None), false, Ok((Loopback, "no pool was given"))),
+            (wish(loopback, None, None), false, Ok((Loopback, "nothing to set up"))),
+            (wish(loopback, None, None), true, Ok((Loopback, "nothing to set up"))),
+            (wish(other, None, None), true, Ok((Prefix, "pool 10.0.0.0/16 is outside"))),
+            (wish(v6, None, None), true, Ok((Prefix, "pool fd00::/64 is outside"))),
+            (wish(other, None, None), false, Err("pool 10.0.0.0/16 is outside of 127.0.0.0/8")),
             (wish(v6, None, None), false, Err("setcap cap_net_admin+ep")),
-            (
-                wish(&["126.0.0.0/7"], None, None),
-                false,
-                Err("pool 126.0.0.0/7 is outside"),
-            ),
-            (
-                wish(other, None, Some(Secondary)),
-                true,
-                Ok((Secondary, "it was asked for")),
-            ),
-            (
-                wish(other, None, Some(Secondary)),
-                false,
-                Err("needs CAP_NET_ADMIN"),
-            ),
-            (
-                wish(&[], Some("10.1.2.3"), None),
-                false,
-                Ok((Port, "one IP was given (10.1.2.3)")),
-            ),
-            (
-                wish(&[], Some("10.1.2.3"), Some(Port)),
-                false,
-                Ok((Port, "asked for")),
-            ),
-            (
-                wish(&[], Some("10.1.2.3"), Some(Prefix)),
-                true,
-                Err("mode prefix needs pools"),
-            ),
-            (
-                wish(other, None, Some(Port)),
-                true,
-                Err("mode port needs one IP"),
-            ),
+            (wish(&["126.0.0.0/7"], None, None), false, Err("pool 126.0.0.0/7 is outside")),
+            (wish(other, None, Some(Secondary)), true, Ok((Secondary, "it was asked for"))),
+            (wish(other, None, Some(Secondary)), false, Err("needs CAP_NET_ADMIN")),
+            (wish(&[], Some("10.1.2.3"), None), false, Ok((Port, "one IP was given (10.1.2.3)"))),
+            (wish(&[], Some("10.1.2.3"), Some(Port)), false, Ok((Port, "asked for"))),
+            (wish(&[], Some("10.1.2.3"), Some(Prefix)), true, Err("mode prefix needs pools")),
+            (wish(other, None, Some(Port)), true, Err("mode port needs one IP")),
             (wish(other, Some("10.1.2.3"), None), true, Err("not both")),
         ];
         for (wish, net_admin, expected) in cases {

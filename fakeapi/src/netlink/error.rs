@@ -144,11 +144,7 @@ pub enum NetlinkError {
 }
 
 fn list(overlaps: &[Overlap]) -> String {
-    overlaps
-        .iter()
-        .map(Overlap::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+    overlaps.iter().map(Overlap::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn preposition(verb: &str) -> &'static str {
@@ -156,9 +152,5 @@ fn preposition(verb: &str) -> &'static str {
 }
 
 fn and_more(count: usize) -> String {
-    if count == 0 {
-        String::new()
-    } else {
-        format!(" and {count} more")
-    }
+    if count == 0 { String::new() } else { format!(" and {count} more") }
 }

@@ -42,31 +42,17 @@ impl FakeKernel {
     pub(super) fn put_link(&self, name: &str, kind: LinkKind) -> LinkIndex {
         let links = &mut self.host.lock().links;
         let index = links.iter().map(|link| link.index).max().unwrap_or(0) + 1;
-        links.push(Link {
-            index,
-            name: name.to_owned(),
-            up: true,
-            kind,
-        });
+        links.push(Link { index, name: name.to_owned(), up: true, kind });
         index
     }
 
     pub(super) fn put_address(&self, link: LinkIndex, net: &str) {
-        self.host.lock().addresses.push(Address {
-            link,
-            net: net.parse().unwrap(),
-        });
+        self.host.lock().addresses.push(Address { link, net: net.parse().unwrap() });
     }
 
     pub(super) fn put_route(&self, destination: &str, protocol: u8) {
         let destination = destination.parse().unwrap();
-        let route = Route {
-            destination,
-            table: TABLE_LOCAL,
-            protocol,
-            local: true,
-            link: Some(1),
-        };
+        let route = Route { destination, table: TABLE_LOCAL, protocol, local: true, link: Some(1) };
         self.host.lock().routes.push(route);
     }
 
@@ -75,10 +61,7 @@ impl FakeKernel {
         let host = self.host.lock();
         let link = host.links.iter().find(|link| link.name == name);
         let Some(link) = link else { return Vec::new() };
-        let there = host
-            .addresses
-            .iter()
-            .filter(|address| address.link == link.index);
+        let there = host.addresses.iter().filter(|address| address.link == link.index);
         let mut nets: Vec<IpNet> = there.map(|address| address.net).collect();
         nets.sort();
         nets.iter().map(IpNet::to_string).collect()
@@ -87,10 +70,7 @@ impl FakeKernel {
     /// The routes with our mark, sorted, as text.
     pub(super) fn marked_routes(&self) -> Vec<String> {
         let host = self.host.lock();
-        let marked = host
-            .routes
-            .iter()
-            .filter(|route| route.protocol == ROUTE_PROTOCOL);
+        let marked = host.routes.iter().filter(|route| route.protocol == ROUTE_PROTOCOL);
         let mut nets: Vec<IpNet> = marked.map(|route| route.destination).collect();
         nets.sort();
         nets.iter().map(IpNet::to_string).collect()
@@ -100,10 +80,7 @@ impl FakeKernel {
         if self.cursed.lock().contains(&ip) {
             return Err(code(libc::EPERM));
         }
-        let address = Address {
-            link,
-            net: IpNet::from(ip),
-        };
+        let address = Address { link, net: IpNet::from(ip) };
         let addresses = &mut self.host.lock().addresses;
         let there = addresses.iter().position(|known| *known == address);
         match (change, there) {
@@ -157,8 +134,7 @@ impl Kernel for std::sync::Arc<FakeKernel> {
     async fn set_up(&self, index: LinkIndex) -> io::Result<()> {
         let mut host = self.host.lock();
         let link = host.links.iter_mut().find(|link| link.index == index);
-        link.map(|link| link.up = true)
-            .ok_or_else(|| code(libc::ENODEV))
+        link.map(|link| link.up = true).ok_or_else(|| code(libc::ENODEV))
     }
 
     async fn change_local_route(

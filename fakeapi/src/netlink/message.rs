@@ -61,10 +61,7 @@ pub(super) fn refused_address(answer: &Message) -> Option<IpAddr> {
 }
 
 pub(super) fn nameless_refusal() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "the kernel refused a request it does not name",
-    )
+    io::Error::new(io::ErrorKind::InvalidData, "the kernel refused a request it does not name")
 }
 
 pub(super) fn address_request(change: Change, link: LinkIndex, ip: IpAddr) -> Message {
@@ -129,18 +126,13 @@ pub(super) fn local_route(pool: IpNet, loopback: LinkIndex) -> RouteMessage {
         IpNet::V4(_) => (AddressFamily::Inet, RouteScope::Host),
         IpNet::V6(_) => (AddressFamily::Inet6, RouteScope::Universe),
     };
-    route
-        .attributes
-        .push(RouteAttribute::Destination(pool.network().into()));
+    route.attributes.push(RouteAttribute::Destination(pool.network().into()));
     route.attributes.push(RouteAttribute::Oif(loopback));
     route
 }
 
 pub(super) fn read_link(entry: RouteNetlinkMessage) -> Option<Link> {
-    let RouteNetlinkMessage::NewLink(LinkMessage {
-        header, attributes, ..
-    }) = entry
-    else {
+    let RouteNetlinkMessage::NewLink(LinkMessage { header, attributes, .. }) = entry else {
         return None;
     };
     let is_dummy = |info: &LinkInfo| matches!(info, LinkInfo::Kind(InfoKind::Dummy));
@@ -157,12 +149,7 @@ pub(super) fn read_link(entry: RouteNetlinkMessage) -> Option<Link> {
         }
     }
     let up = header.flags.contains(LinkFlags::Up);
-    Some(Link {
-        index: header.index,
-        name: name?,
-        up,
-        kind,
-    })
+    Some(Link { index: header.index, name: name?, up, kind })
 }
 
 pub(super) fn read_address(entry: RouteNetlinkMessage) -> Option<Address> {
@@ -170,10 +157,7 @@ pub(super) fn read_address(entry: RouteNetlinkMessage) -> Option<Address> {
         return None;
     };
     let net = IpNet::new(local_address(&message)?, message.header.prefix_len).ok()?;
-    Some(Address {
-        link: message.header.index,
-        net,
-    })
+    Some(Address { link: message.header.index, net })
 }
 
 /// The host's own side of an address; on a point-to-point link the other attribute is the peer.
@@ -190,10 +174,7 @@ fn local_address(message: &AddressMessage) -> Option<IpAddr> {
 }
 
 pub(super) fn read_route(entry: RouteNetlinkMessage) -> Option<Route> {
-    let RouteNetlinkMessage::NewRoute(RouteMessage {
-        header, attributes, ..
-    }) = entry
-    else {
+    let RouteNetlinkMessage::NewRoute(RouteMessage { header, attributes, .. }) = entry else {
         return None;
     };
     let mut ip = match header.address_family {
@@ -279,9 +260,7 @@ mod tests {
     #[test]
     fn a_table_beyond_a_byte_and_the_first_hop_are_read() {
         let mut route = local_route("10.0.0.0/8".parse().unwrap(), 1);
-        route
-            .attributes
-            .retain(|attribute| !matches!(attribute, RouteAttribute::Oif(_)));
+        route.attributes.retain(|attribute| !matches!(attribute, RouteAttribute::Oif(_)));
         let mut hop = netlink_packet_route::route::RouteNextHop::default();
         hop.interface_index = 4;
         route.attributes.push(RouteAttribute::MultiPath(vec![hop]));
@@ -294,28 +273,12 @@ mod tests {
     fn our_dummy_and_addresses_are_read_back_as_ours() {
         let read = read_link(RouteNetlinkMessage::NewLink(dummy_link("fakeapi7"))).unwrap();
         let name = "fakeapi7".to_owned();
-        assert_eq!(
-            read,
-            Link {
-                index: 0,
-                name,
-                up: true,
-                kind: LinkKind::Dummy
-            }
-        );
+        assert_eq!(read, Link { index: 0, name, up: true, kind: LinkKind::Dummy });
         for ip in ["10.60.0.1", "fd60::1"] {
             let ip: IpAddr = ip.parse().unwrap();
             let request = address_request(Change::Add, 5, ip);
-            let NetlinkPayload::InnerMessage(request) = request.payload else {
-                unreachable!()
-            };
-            assert_eq!(
-                read_address(request),
-                Some(Address {
-                    link: 5,
-                    net: IpNet::from(ip)
-                })
-            );
+            let NetlinkPayload::InnerMessage(request) = request.payload else { unreachable!() };
+            assert_eq!(read_address(request), Some(Address { link: 5, net: IpNet::from(ip) }));
         }
     }
 

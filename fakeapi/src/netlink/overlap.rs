@@ -46,12 +46,7 @@ pub struct Overlap {
 
 impl fmt::Display for Overlap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            pool,
-            range,
-            taken,
-            link,
-        } = self;
+        let Self { pool, range, taken, link } = self;
         let what = match taken {
             Taken::Subnet => "",
             Taken::Route => "the route ",
@@ -70,10 +65,7 @@ impl Host {
     /// Left out: default routes, tables other than local and main, routes and links of our own,
     /// and for a pool inside 127.0.0.0/8 what the loopback link itself has of it.
     pub fn overlaps(&self, pools: &[IpNet], link_prefix: &str) -> Vec<Overlap> {
-        pools
-            .iter()
-            .filter_map(|pool| self.overlap(*pool, link_prefix))
-            .collect()
+        pools.iter().filter_map(|pool| self.overlap(*pool, link_prefix)).collect()
     }
 
     fn overlap(&self, pool: IpNet, link_prefix: &str) -> Option<Overlap> {
@@ -102,12 +94,7 @@ impl Host {
             Some(link) => link.name.clone(),
             None => format!("link {index}"),
         });
-        Some(Overlap {
-            pool,
-            range,
-            taken,
-            link,
-        })
+        Some(Overlap { pool, range, taken, link })
     }
 
     /// The link with this index.
@@ -118,14 +105,8 @@ impl Host {
     /// Whether packets for the address are delivered to this machine.
     pub fn is_local(&self, ip: std::net::IpAddr) -> bool {
         ip.is_unspecified()
-            || self
-                .addresses
-                .iter()
-                .any(|address| address.net.addr() == ip)
-            || self
-                .routes
-                .iter()
-                .any(|route| route.local && route.destination.contains(&ip))
+            || self.addresses.iter().any(|address| address.net.addr() == ip)
+            || self.routes.iter().any(|route| route.local && route.destination.contains(&ip))
     }
 }
 
@@ -141,30 +122,14 @@ mod tests {
 
     fn route(destination: &str, table: u32, link: Option<LinkIndex>) -> Route {
         let destination = net(destination);
-        Route {
-            destination,
-            table,
-            protocol: 2,
-            local: table == TABLE_LOCAL,
-            link,
-        }
+        Route { destination, table, protocol: 2, local: table == TABLE_LOCAL, link }
     }
 
     fn host() -> Host {
-        let link = |index, name: &str, kind| Link {
-            index,
-            name: name.to_owned(),
-            up: true,
-            kind,
-        };
-        let address = |link, text: &str| Address {
-            link,
-            net: net(text),
-        };
-        let ours = Route {
-            protocol: ROUTE_PROTOCOL,
-            ..route("10.50.0.0/16", TABLE_LOCAL, Some(1))
-        };
+        let link = |index, name: &str, kind| Link { index, name: name.to_owned(), up: true, kind };
+        let address = |link, text: &str| Address { link, net: net(text) };
+        let ours =
+            Route { protocol: ROUTE_PROTOCOL, ..route("10.50.0.0/16", TABLE_LOCAL, Some(1)) };
         Host {
             links: vec![
                 link(1, "lo", LinkKind::Loopback),
@@ -196,23 +161,11 @@ mod tests {
     #[test]
     fn names_the_link_that_has_the_range() {
         let cases = [
-            (
-                "10.0.0.0/16",
-                Some("pool 10.0.0.0/16 overlaps 10.0.3.4/24 on eth0"),
-            ),
-            (
-                "10.0.3.128/25",
-                Some("pool 10.0.3.128/25 overlaps 10.0.3.4/24 on eth0"),
-            ),
+            ("10.0.0.0/16", Some("pool 10.0.0.0/16 overlaps 10.0.3.4/24 on eth0")),
+            ("10.0.3.128/25", Some("pool 10.0.3.128/25 overlaps 10.0.3.4/24 on eth0")),
             ("2001:db8::/56", Some("overlaps 2001:db8::5/64 on eth0")),
-            (
-                "10.244.9.0/24",
-                Some("overlaps the route 10.244.0.0/16 on eth0"),
-            ),
-            (
-                "10.80.1.0/24",
-                Some("the route 10.80.0.0/16 that leads nowhere"),
-            ),
+            ("10.244.9.0/24", Some("overlaps the route 10.244.0.0/16 on eth0")),
+            ("10.80.1.0/24", Some("the route 10.80.0.0/16 that leads nowhere")),
             ("10.90.1.0/24", Some("the route 10.90.0.0/16 on link 99")),
             ("10.61.0.0/24", Some("overlaps 10.61.0.1/32 on fakeapi9")),
             ("126.0.0.0/7", Some("overlaps 127.0.0.1/8 on lo")),
@@ -236,11 +189,7 @@ mod tests {
 
     #[test]
     fn every_pool_that_overlaps_is_told() {
-        let pools = [
-            net("10.0.0.0/16"),
-            net("10.99.0.0/16"),
-            net("10.244.0.0/24"),
-        ];
+        let pools = [net("10.0.0.0/16"), net("10.99.0.0/16"), net("10.244.0.0/24")];
         assert_eq!(host().overlaps(&pools, PREFIX).len(), 2);
     }
 

@@ -30,10 +30,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            wanted: Vec::new(),
-            link_prefix: "fakeapi".to_owned(),
-        }
+        Self { wanted: Vec::new(), link_prefix: "fakeapi".to_owned() }
     }
 }
 
@@ -114,26 +111,17 @@ impl<K: Kernel> Plane<K> {
             Mode::Prefix => {
                 secondary::remove_left(&kernel, &host, &options.link_prefix).await?;
                 let prefixes = Prefixes::prepare(&kernel, &host, pools, loopback).await?;
-                State::Prefix {
-                    prefixes,
-                    _owner: owner,
-                }
+                State::Prefix { prefixes, _owner: owner }
             }
             Mode::Secondary => {
                 // No pool wants a route in this mode: those a run in prefix mode left go.
                 Prefixes::prepare(&kernel, &host, &[], loopback).await?;
                 let prefix = &options.link_prefix;
                 let links = Secondary::prepare(&kernel, &host, &options.wanted, prefix).await?;
-                State::Secondary {
-                    links: Mutex::new(links),
-                    _owner: owner,
-                }
+                State::Secondary { links: Mutex::new(links), _owner: owner }
             }
         };
-        Ok(Self {
-            mode,
-            shared: Arc::new(Shared { kernel, state }),
-        })
+        Ok(Self { mode, shared: Arc::new(Shared { kernel, state }) })
     }
 
     /// The mode it was prepared in.
@@ -222,10 +210,7 @@ async fn read_host<K: Kernel>(kernel: &K) -> Result<Host, NetlinkError> {
 }
 
 fn loopback_of(host: &Host) -> Result<Link, NetlinkError> {
-    let loopback = host
-        .links
-        .iter()
-        .find(|link| link.kind == LinkKind::Loopback);
+    let loopback = host.links.iter().find(|link| link.kind == LinkKind::Loopback);
     match loopback {
         None => Err(NetlinkError::Loopback { state: "missing" }),
         Some(link) if !link.up => Err(NetlinkError::Loopback { state: "down" }),
@@ -249,10 +234,7 @@ fn refuse_unfit(mode: Mode, pools: &[IpNet]) -> Result<(), NetlinkError> {
         }
         _ => None,
     };
-    match pools
-        .iter()
-        .find_map(|pool| misfit(pool).map(|why| (*pool, why)))
-    {
+    match pools.iter().find_map(|pool| misfit(pool).map(|why| (*pool, why))) {
         Some((pool, why)) => Err(NetlinkError::Unfit { mode, pool, why }),
         None => Ok(()),
     }
@@ -261,17 +243,9 @@ fn refuse_unfit(mode: Mode, pools: &[IpNet]) -> Result<(), NetlinkError> {
 /// A number follows the prefix, so one that ends in a digit would be ambiguous.
 fn refuse_link_prefix(prefix: &str) -> Result<(), NetlinkError> {
     let is_fit = (1..=LINK_PREFIX_BYTES).contains(&prefix.len())
-        && prefix
-            .chars()
-            .all(|part| part.is_ascii_alphanumeric() || "-_.".contains(part))
+        && prefix.chars().all(|part| part.is_ascii_alphanumeric() || "-_.".contains(part))
         && !prefix.ends_with(|last: char| last.is_ascii_digit());
-    if is_fit {
-        Ok(())
-    } else {
-        Err(NetlinkError::LinkPrefix {
-            prefix: prefix.to_owned(),
-        })
-    }
+    if is_fit { Ok(()) } else { Err(NetlinkError::LinkPrefix { prefix: prefix.to_owned() }) }
 }
 
 fn refuse_foreign(host: &Host, pools: &[IpNet]) -> Result<(), NetlinkError> {

@@ -73,20 +73,12 @@ impl Prefixes {
         change: Change,
         pool: IpNet,
     ) -> Result<(), NetlinkError> {
-        match kernel
-            .change_local_route(change, pool, self.loopback.index)
-            .await
-        {
+        match kernel.change_local_route(change, pool, self.loopback.index).await {
             Ok(()) => Ok(()),
             Err(cause) if change.is_done_already(&cause) => Ok(()),
             Err(source) => {
                 let link = self.loopback.name.clone();
-                Err(NetlinkError::Route {
-                    verb: change.verb(),
-                    pool,
-                    link,
-                    source,
-                })
+                Err(NetlinkError::Route { verb: change.verb(), pool, link, source })
             }
         }
     }

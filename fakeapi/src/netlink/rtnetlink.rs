@@ -70,29 +70,21 @@ impl Rtnetlink {
     /// Sends requests as one datagram; the stream has what is answered, acknowledgements apart.
     fn send(&self, batch: Vec<Message>) -> io::Result<impl Stream<Item = io::Result<Message>>> {
         let kernel = SocketAddr::new(0, 0);
-        let answers = self
-            .handle
-            .request_batch(batch, kernel)
-            .map_err(io::Error::other)?;
+        let answers = self.handle.request_batch(batch, kernel).map_err(io::Error::other)?;
         let silent = || io::Error::new(io::ErrorKind::TimedOut, "no answer from the kernel");
-        Ok(futures::stream::unfold(
-            Some(Box::pin(answers)),
-            move |answers| async move {
-                let mut answers = answers?;
-                match tokio::time::timeout(ANSWER, answers.next()).await {
-                    Ok(Some(answer)) => Some((Ok(answer), Some(answers))),
-                    Ok(None) => None,
-                    Err(_) => Some((Err(silent()), None)),
-                }
-            },
-        ))
+        Ok(futures::stream::unfold(Some(Box::pin(answers)), move |answers| async move {
+            let mut answers = answers?;
+            match tokio::time::timeout(ANSWER, answers.next()).await {
+                Ok(Some(answer)) => Some((Ok(answer), Some(answers))),
+                Ok(None) => None,
+                Err(_) => Some((Err(silent()), None)),
+            }
+        }))
     }
 
     async fn ask(&self, request: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
         let answers = self.send(vec![message(request, flags | NLM_F_ACK)])?;
-        answers
-            .try_for_each(|answer| std::future::ready(refused(&answer)))
-            .await
+        answers.try_for_each(|answer| std::future::ready(refused(&answer))).await
     }
 
     /// Reads a whole table, again if it changed in the middle: the kernel would then have left
@@ -103,10 +95,7 @@ impl Rtnetlink {
                 return Ok(entries);
             }
         }
-        Err(io::Error::new(
-            io::ErrorKind::Interrupted,
-            "the table kept changing while it was read",
-        ))
+        Err(io::Error::new(io::ErrorKind::Interrupted, "the table kept changing while it was read"))
     }
 
     async fn dump_once(
@@ -129,28 +118,19 @@ impl Rtnetlink {
     async fn link_named(&self, name: &str) -> io::Result<LinkIndex> {
         let links = self.links().await?;
         let found = links.into_iter().find(|link| link.name == name);
-        found
-            .map(|link| link.index)
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+        found.map(|link| link.index).ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
     }
 }
 
 impl Kernel for Rtnetlink {
     async fn links(&self) -> io::Result<Vec<Link>> {
-        let entries = self
-            .dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))
-            .await?;
+        let entries = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).await?;
         Ok(entries.into_iter().filter_map(read_link).collect())
     }
 
     async fn addresses(&self) -> io::Result<Vec<Address>> {
         let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
-        Ok(self
-            .dump(request)
-            .await?
-            .into_iter()
-            .filter_map(read_address)
-            .collect())
+        Ok(self.dump(request).await?.into_iter().filter_map(read_address).collect())
     }
 
     async fn routes(&self) -> io::Result<Vec<Route>> {
@@ -171,13 +151,11 @@ impl Kernel for Rtnetlink {
     }
 
     async fn remove_link(&self, index: LinkIndex) -> io::Result<()> {
-        self.ask(RouteNetlinkMessage::DelLink(link_by_index(index)), 0)
-            .await
+        self.ask(RouteNetlinkMessage::DelLink(link_by_index(index)), 0).await
     }
 
     async fn set_up(&self, index: LinkIndex) -> io::Result<()> {
-        self.ask(RouteNetlinkMessage::SetLink(up(link_by_index(index))), 0)
-            .await
+        self.ask(RouteNetlinkMessage::SetLink(up(link_by_index(index))), 0).await
     }
 
     async fn change_local_route(
@@ -204,10 +182,7 @@ impl Kernel for Rtnetlink {
     ) -> io::Result<Vec<Refusal>> {
         let mut refusals = Vec::new();
         for chunk in ips.chunks(BATCH) {
-            let requests = chunk
-                .iter()
-                .map(|ip| address_request(change, link, *ip))
-                .collect();
+            let requests = chunk.iter().map(|ip| address_request(change, link, *ip)).collect();
             let mut answers = Box::pin(self.send(requests)?);
             while let Some(answer) = answers.try_next().await? {
                 if let Err(cause) = refused(&answer) {

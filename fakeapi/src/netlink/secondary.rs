@@ -69,11 +69,9 @@ async fn remove_link<K: Kernel>(
     name: &str,
 ) -> Result<(), NetlinkError> {
     match kernel.remove_link(index).await {
-        Err(source) if !Change::Remove.is_done_already(&source) => Err(NetlinkError::Link {
-            verb: "remove",
-            link: name.to_owned(),
-            source,
-        }),
+        Err(source) if !Change::Remove.is_done_already(&source) => {
+            Err(NetlinkError::Link { verb: "remove", link: name.to_owned(), source })
+        }
         _ => Ok(()),
     }
 }
@@ -87,11 +85,8 @@ impl Secondary {
         wanted: &[IpAddr],
         link_prefix: &str,
     ) -> Result<Self, NetlinkError> {
-        let mut state = Self {
-            link_prefix: link_prefix.to_owned(),
-            links: Vec::new(),
-            places: HashMap::new(),
-        };
+        let mut state =
+            Self { link_prefix: link_prefix.to_owned(), links: Vec::new(), places: HashMap::new() };
         let wanted: BTreeSet<IpAddr> = wanted.iter().copied().collect();
         for link in host.links.iter().filter(|link| is_ours(link, link_prefix)) {
             state.adopt(kernel, host, link, &wanted).await?;
@@ -122,25 +117,15 @@ impl Secondary {
         wanted: &BTreeSet<IpAddr>,
     ) -> Result<(), NetlinkError> {
         if !link.up {
-            kernel
-                .set_up(link.index)
-                .await
-                .map_err(|source| NetlinkError::Link {
-                    verb: "set up",
-                    link: link.name.clone(),
-                    source,
-                })?;
+            kernel.set_up(link.index).await.map_err(|source| NetlinkError::Link {
+                verb: "set up",
+                link: link.name.clone(),
+                source,
+            })?;
         }
         let position = self.links.len();
-        self.links.push(Dummy {
-            index: link.index,
-            name: link.name.clone(),
-            used: 0,
-        });
-        let there = host
-            .addresses
-            .iter()
-            .filter(|address| address.link == link.index);
+        self.links.push(Dummy { index: link.index, name: link.name.clone(), used: 0 });
+        let there = host.addresses.iter().filter(|address| address.link == link.index);
         // The kernel's own link-local address has a prefix; only whole-host ones are ours.
         let ours = there.filter(|address| address.net.prefix_len() == address.net.max_prefix_len());
         let mut surplus = Vec::new();
@@ -151,8 +136,7 @@ impl Secondary {
                 surplus.push(ip);
             }
         }
-        self.change(kernel, Change::Remove, position, &surplus)
-            .await
+        self.change(kernel, Change::Remove, position, &surplus).await
     }
 
     /// Adds addresses; those that are there already stay.
@@ -162,14 +146,10 @@ impl Secondary {
         ips: &[IpAddr],
     ) -> Result<(), NetlinkError> {
         let unique: BTreeSet<IpAddr> = ips.iter().copied().collect();
-        let missing = unique
-            .into_iter()
-            .filter(|ip| !self.places.contains_key(ip));
+        let missing = unique.into_iter().filter(|ip| !self.places.contains_key(ip));
         let mut missing: Vec<IpAddr> = missing.collect();
         if self.places.len() + missing.len() > MAX_LINKS * PER_LINK {
-            return Err(NetlinkError::TooMany {
-                limit: MAX_LINKS * PER_LINK,
-            });
+            return Err(NetlinkError::TooMany { limit: MAX_LINKS * PER_LINK });
         }
         let mut outcome = Ok(());
         while !missing.is_empty() {
@@ -279,10 +259,7 @@ impl Secondary {
     }
 
     async fn add_link<K: Kernel>(&mut self, kernel: &K) -> Result<usize, NetlinkError> {
-        let numbers = self
-            .links
-            .iter()
-            .filter_map(|link| number(&link.name, &self.link_prefix));
+        let numbers = self.links.iter().filter_map(|link| number(&link.name, &self.link_prefix));
         let used: BTreeSet<usize> = numbers.collect();
         let free = (0..=used.len()).find(|number| !used.contains(number));
         let free = free.expect("n numbers leave one of 0..=n free");
@@ -291,11 +268,7 @@ impl Secondary {
             Ok(index) => index,
             Err(source) => return Err(cannot_add_link(name, source)),
         };
-        self.links.push(Dummy {
-            index,
-            name,
-            used: 0,
-        });
+        self.links.push(Dummy { index, name, used: 0 });
         Ok(self.links.len() - 1)
     }
 }
@@ -305,10 +278,6 @@ fn cannot_add_link(link: String, source: std::io::Error) -> NetlinkError {
         // What the kernel answers for a link type nobody registered.
         Some(libc::EOPNOTSUPP) => NetlinkError::NoDummyDriver { link, source },
         Some(libc::EEXIST) => NetlinkError::ForeignLink { link },
-        _ => NetlinkError::Link {
-            verb: "add dummy",
-            link,
-            source,
-        },
+        _ => NetlinkError::Link { verb: "add dummy", link, source },
     }
 }

@@ -30,10 +30,9 @@ impl Arrivals {
                 .map_err(failed("the kernel did not take the address"))?;
         }
         if let Some(server) = self.listeners.as_ref().and_then(Weak::upgrade) {
-            server.listen(at).await.map_err(|error| RegisterError::Failed(
-                "the cluster's port could not be opened",
-                Box::new(error),
-            ))?;
+            server.listen(at).await.map_err(|error| {
+                RegisterError::Failed("the cluster's port could not be opened", Box::new(error))
+            })?;
         }
         Ok(())
     }
@@ -62,10 +61,7 @@ impl Arrivals {
             datapath.revoke(at).map_err(failed("the kernel did not let the address go"))?;
         }
         if let Some(server) = self.listeners.as_ref().and_then(Weak::upgrade) {
-            server
-                .unlisten(at)
-                .await
-                .map_err(failed("the cluster's port could not be closed"))?;
+            server.unlisten(at).await.map_err(failed("the cluster's port could not be closed"))?;
         }
         Ok(())
     }
@@ -80,8 +76,6 @@ impl Arrivals {
             Fault::Blackhole => datapath::Fault::Blackhole,
             Fault::Drop { per_mille } => datapath::Fault::Drop { per_mille },
         };
-        datapath
-            .set_fault(at.ip(), fault)
-            .map_err(failed("the kernel did not take the fault"))
+        datapath.set_fault(at.ip(), fault).map_err(failed("the kernel did not take the fault"))
     }
 }

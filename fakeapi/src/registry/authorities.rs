@@ -39,12 +39,10 @@ impl Registry {
         name: &ClusterName,
         request: &RegisterRequest,
     ) -> Result<Chosen, RegisterError> {
-        let (ca, ca_stands_in) = self
-            .choose(name, request.ca.as_ref(), "ca", KUBERNETES_CA_NAME)
-            .await?;
-        let (etcd_ca, etcd_stands_in) = self
-            .choose(name, request.etcd_ca.as_ref(), "etcd", ETCD_CA_NAME)
-            .await?;
+        let (ca, ca_stands_in) =
+            self.choose(name, request.ca.as_ref(), "ca", KUBERNETES_CA_NAME).await?;
+        let (etcd_ca, etcd_stands_in) =
+            self.choose(name, request.etcd_ca.as_ref(), "etcd", ETCD_CA_NAME).await?;
         Ok(Chosen { ca, etcd_ca, provisional: ca_stands_in || etcd_stands_in })
     }
 
@@ -127,8 +125,7 @@ impl Cluster {
                 Ok::<_, std::convert::Infallible>(Vec::new())
             })
             .map_err(failed("the cluster's identity could not be changed"))?;
-        *self.identity.write() =
-            Identity { facts, provisional, generation: next_generation() };
+        *self.identity.write() = Identity { facts, provisional, generation: next_generation() };
         Ok(())
     }
 }

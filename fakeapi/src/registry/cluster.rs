@@ -72,9 +72,9 @@ impl Cluster {
     /// The cluster as lists show it.
     pub fn summary(&self) -> ClusterSummary {
         let facts = self.facts();
-        let (active, nodes, version) = self.store.with_base(|base| {
-            (base.active(), base.nodes().len(), base.version().to_string())
-        });
+        let (active, nodes, version) = self
+            .store
+            .with_base(|base| (base.active(), base.nodes().len(), base.version().to_string()));
         ClusterSummary {
             namespace: facts.name.namespace.clone(),
             name: facts.name.name.clone(),

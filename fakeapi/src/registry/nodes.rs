@@ -17,9 +17,7 @@ const ATTEMPTS: u32 = 16;
 pub(super) fn check(node: &NodeSpec) -> Result<(), RegisterError> {
     let faults = apiserver::names::dns1123_subdomain(&node.name);
     match faults.first() {
-        Some(fault) => {
-            Err(RegisterError::Invalid { field: "nodeName", message: fault.clone() })
-        }
+        Some(fault) => Err(RegisterError::Invalid { field: "nodeName", message: fault.clone() }),
         None => Ok(()),
     }
 }
@@ -34,7 +32,9 @@ enum Refused {
 impl Cluster {
     fn refusal(&self, refused: Refused, node: &str) -> RegisterError {
         match refused {
-            Refused::Journal(error) => failed("the node could not be written to the journal")(error),
+            Refused::Journal(error) => {
+                failed("the node could not be written to the journal")(error)
+            }
             Refused::NotActivated => RegisterError::NotActivated(self.name()),
             Refused::Unknown => {
                 RegisterError::UnknownNode { cluster: self.name(), node: node.to_owned() }

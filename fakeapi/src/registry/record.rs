@@ -59,15 +59,9 @@ pub(super) enum Change {
     /// The whole of it, in a snapshot.
     State(BaseState),
     /// A node was added or updated.
-    Put {
-        node: NodeSpec,
-        at: Timestamp,
-    },
+    Put { node: NodeSpec, at: Timestamp },
     /// A node was removed.
-    Remove {
-        node: String,
-        at: Timestamp,
-    },
+    Remove { node: String, at: Timestamp },
 }
 
 /// Encodes a record's body: these types always encode.

@@ -69,7 +69,12 @@ impl Registry {
         replay.run(|id, record, source| self.replay(id, &record, source))
     }
 
-    fn replay(&self, id: ClusterId, record: &Record<'_>, source: Source) -> Result<(), RestoreError> {
+    fn replay(
+        &self,
+        id: ClusterId,
+        record: &Record<'_>,
+        source: Source,
+    ) -> Result<(), RestoreError> {
         if let Record::Cluster { revision, body } = record {
             return self.replay_registration(id, *revision, body, source);
         }
@@ -108,17 +113,18 @@ impl Registry {
     ) -> Result<(), RestoreError> {
         let registration: Registration =
             serde_json::from_slice(body).map_err(|source| RestoreError::Record { id, source })?;
-        let facts =
-            registration.facts().map_err(|source| RestoreError::Identity { id, source })?;
+        let facts = registration.facts().map_err(|source| RestoreError::Identity { id, source })?;
         if let Some(cluster) = self.clusters.with_id(id) {
             let baseline = self.shared.baseline.clone();
             cluster.become_known_as(Arc::new(facts), baseline, registration.provisional)?;
             return Ok(());
         }
         let (name, address) = (facts.name.to_string(), facts.addr);
-        self.ipam
-            .claim(address)
-            .map_err(|source| RestoreError::Address { name, address, source })?;
+        self.ipam.claim(address).map_err(|source| RestoreError::Address {
+            name,
+            address,
+            source,
+        })?;
         let cluster = self.make(id, facts, &registration.version, registration.provisional);
         if source == Source::Snapshot {
             cluster.store.restart_at(revision);
@@ -161,8 +167,7 @@ impl Cluster {
         out: &mut dyn FnMut(ClusterId, &Record<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         let identity = self.identity.read().clone();
-        let registration =
-            Registration::of(&identity.facts, &self.version, identity.provisional);
+        let registration = Registration::of(&identity.facts, &self.version, identity.provisional);
         let out = RefCell::new(out);
         let taken_at = Cell::new(0);
         self.store.snapshot(
@@ -174,8 +179,7 @@ impl Cluster {
                 (out.borrow_mut())(self.id, &Record::Base { revision, body: &body })
             },
             |key, object| {
-                let revision =
-                    object.map_or(taken_at.get(), |object| object.meta.resource_version);
+                let revision = object.map_or(taken_at.get(), |object| object.meta.resource_version);
                 let record =
                     Record::Object { revision, key: names(key), object: object.map(bytes) };
                 (out.borrow_mut())(self.id, &record)

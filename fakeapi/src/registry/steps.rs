@@ -188,8 +188,7 @@ impl Cluster {
     /// Writes down who the cluster is; returns when the disk has it.
     pub(super) async fn write_registration(&self) -> Result<(), RegisterError> {
         let identity = self.identity.read().clone();
-        let registration =
-            Registration::of(&identity.facts, &self.version, identity.provisional);
+        let registration = Registration::of(&identity.facts, &self.version, identity.provisional);
         let revision = apiserver::storage::Storage::revision(&*self.store);
         let record = Record::Cluster { revision, body: &encode(&registration) };
         self.store

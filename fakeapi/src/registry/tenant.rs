@@ -14,8 +14,8 @@ use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
 use tokio_util::sync::CancellationToken;
 
-use super::cluster::Cluster;
 use super::Registry;
+use super::cluster::Cluster;
 use crate::addr::ClusterAddr;
 use crate::cluster::identity::{SubjectNames, serve_certificate};
 use crate::serve::{
@@ -161,4 +161,3 @@ fn decoded(value: &serde_json::Value) -> Option<String> {
 fn same(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
 }
-

@@ -53,11 +53,7 @@ impl Activity {
     /// The TLS handshake is done: its time does not count against what follows.
     pub(super) fn handshake_done(&self, h2: bool) {
         let now = Instant::now();
-        *self.phase.lock() = if h2 {
-            Phase::Idle(now)
-        } else {
-            Phase::Header(now)
-        };
+        *self.phase.lock() = if h2 { Phase::Idle(now) } else { Phase::Header(now) };
         self.bytes_begin_header.store(!h2, Ordering::Relaxed);
     }
 

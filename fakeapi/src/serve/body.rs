@@ -37,11 +37,7 @@ pub struct RequestBody {
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, deadline: Instant) -> Self {
-        Self {
-            incoming,
-            deadline,
-            timer: None,
-        }
+        Self { incoming, deadline, timer: None }
     }
 }
 
@@ -58,13 +54,8 @@ impl Body for RequestBody {
             return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Receive)));
         }
         let deadline = this.deadline;
-        let timer = this
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        timer
-            .as_mut()
-            .poll(cx)
-            .map(|()| Some(Err(BodyError::TimedOut)))
+        let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        timer.as_mut().poll(cx).map(|()| Some(Err(BodyError::TimedOut)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -86,11 +77,7 @@ pub(super) struct ResponseBody<B> {
 
 impl<B> ResponseBody<B> {
     pub(super) fn new(body: B, progress: Option<Arc<Progress>>, in_flight: InFlight) -> Self {
-        Self {
-            body: Box::pin(body),
-            progress,
-            _in_flight: in_flight,
-        }
+        Self { body: Box::pin(body), progress, _in_flight: in_flight }
     }
 }
 

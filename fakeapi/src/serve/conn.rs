@@ -52,13 +52,7 @@ pub(super) struct Admitted<T: Tenant> {
 
 /// Serves a connection to its end.
 pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitted<D::Tenant>) {
-    let Admitted {
-        socket,
-        activity,
-        tenant,
-        at,
-        client,
-    } = admitted;
+    let Admitted { socket, activity, tenant, at, client } = admitted;
     // Boxed, so that its state is not part of the task for the hours that follow.
     let stream = match Box::pin(handshake(&worker, &tenant, at, socket)).await {
         Ok(stream) => stream,
@@ -73,11 +67,7 @@ pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitt
     let peer = Peer {
         client,
         at,
-        identity: judge(
-            tls.peer_certificates(),
-            &tenant.client_roots(),
-            UnixTime::now(),
-        ),
+        identity: judge(tls.peer_certificates(), &tenant.client_roots(), UnixTime::now()),
     };
     let context = Context {
         peer: Arc::new(peer),
@@ -89,11 +79,7 @@ pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitt
         draining: worker.draining.clone(),
         new_stream: h2.then(NewStream::default),
     };
-    let served = if h2 {
-        context.serve_h2(stream).await
-    } else {
-        context.serve_h1(stream).await
-    };
+    let served = if h2 { context.serve_h2(stream).await } else { context.serve_h1(stream).await };
     if let Err(error) = served {
         tracing::debug!(cluster = %at, %client, %error, "connection ended by an error");
     }
@@ -173,19 +159,13 @@ impl<T: Tenant> Context<T> {
     }
 
     fn draining(&self) -> Draining {
-        Draining {
-            server: self.draining.clone(),
-            tenant: self.tenant.removed().clone(),
-        }
+        Draining { server: self.draining.clone(), tenant: self.tenant.removed().clone() }
     }
 
     /// A read dies with its client. Anything else was asked to change something: it runs to its
     /// end, so that no change is left half done.
     async fn answer(&self, request: Request<RequestBody>) -> Response<T::Body> {
-        let reads = matches!(
-            *request.method(),
-            Method::GET | Method::HEAD | Method::OPTIONS
-        );
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         let answer = Arc::clone(&self.tenant).serve(Arc::clone(&self.peer), request);
         if reads {
             return answer.await;
@@ -232,21 +212,12 @@ impl<T: Tenant> Context<T> {
 
     /// How long it is until a connection that was told to go is looked at.
     fn patience(&self) -> Duration {
-        if self.tenant.removed().is_cancelled() {
-            self.limits.removal
-        } else {
-            FAREWELL
-        }
+        if self.tenant.removed().is_cancelled() { self.limits.removal } else { FAREWELL }
     }
 
     /// Holds the connection against its deadlines; `leaving` is when its peer was told to go.
     fn check(&self, leaving: Option<Instant>) -> Next {
-        let Limits {
-            header,
-            idle,
-            removal,
-            ..
-        } = *self.limits;
+        let Limits { header, idle, removal, .. } = *self.limits;
         if let Some(since) = leaving {
             let removed = self.tenant.removed().is_cancelled();
             if removed && since.elapsed() >= removal {

@@ -61,12 +61,7 @@ pub(super) async fn drain(worker: u32, tracker: &TaskTracker, bound: Duration) -
     if cut == 0 {
         tracing::debug!(worker, ?took, "drained");
     } else {
-        tracing::warn!(
-            worker,
-            cut,
-            ?took,
-            "the drain's bound is reached, cutting the rest"
-        );
+        tracing::warn!(worker, cut, ?took, "the drain's bound is reached, cutting the rest");
     }
     cut
 }

@@ -57,14 +57,9 @@ impl HandshakeError {
 
 impl From<io::Error> for HandshakeError {
     fn from(error: io::Error) -> Self {
-        let by_rustls = error
-            .get_ref()
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
-        if by_rustls {
-            Self::Protocol(error)
-        } else {
-            Self::Gone(error)
-        }
+        let by_rustls =
+            error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
+        if by_rustls { Self::Protocol(error) } else { Self::Gone(error) }
     }
 }
 
@@ -81,10 +76,7 @@ pub(super) async fn handshake<D: Directory>(
             plaintext::refuse(socket).await?;
             return Err(HandshakeError::Plaintext);
         }
-        let config = worker
-            .configs
-            .get(at, &**tenant)
-            .map_err(HandshakeError::Certificate)?;
+        let config = worker.configs.get(at, &**tenant).map_err(HandshakeError::Certificate)?;
         Ok(Box::new(TlsAcceptor::from(config).accept(socket).await?))
     };
     tokio::select! {

@@ -126,10 +126,7 @@ impl Limits {
     /// (`RLIMIT_NOFILE`, the soft limit) less [`DESCRIPTOR_HEADROOM`].
     pub fn of_this_process() -> io::Result<Self> {
         let (soft, _hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-        Ok(Self {
-            connections: connections_within(soft),
-            ..Self::default()
-        })
+        Ok(Self { connections: connections_within(soft), ..Self::default() })
     }
 }
 
@@ -151,11 +148,9 @@ impl ConnectionCount {
     }
 
     fn enter(&self, limit: usize) -> bool {
-        let entered = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-                (open < limit).then_some(open + 1)
-            });
+        let entered = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+            (open < limit).then_some(open + 1)
+        });
         entered.is_ok()
     }
 
@@ -170,10 +165,7 @@ pub(super) struct Place<T: Tenant>(Arc<T>);
 impl<T: Tenant> Place<T> {
     /// Takes a place, or answers none when `limit` connections have one.
     pub(super) fn take(tenant: &Arc<T>, limit: usize) -> Option<Self> {
-        tenant
-            .connections()
-            .enter(limit)
-            .then(|| Self(Arc::clone(tenant)))
+        tenant.connections().enter(limit).then(|| Self(Arc::clone(tenant)))
     }
 }
 
@@ -199,11 +191,7 @@ mod tests {
             (u64::MAX, CONNECTIONS_MAX),
         ];
         for (descriptors, connections) in cases {
-            assert_eq!(
-                connections_within(descriptors),
-                connections,
-                "{descriptors}"
-            );
+            assert_eq!(connections_within(descriptors), connections, "{descriptors}");
         }
     }
 

@@ -280,26 +280,16 @@ mod tests {
 
     #[test]
     fn steered_listeners_have_ports_of_their_own_and_wildcards_share_one() {
-        for (listen, distinct) in [
-            (Listen::Steered, true),
-            (Listen::Wildcard { port: 0 }, false),
-        ] {
+        for (listen, distinct) in [(Listen::Steered, true), (Listen::Wildcard { port: 0 }, false)] {
             let mut told = Vec::new();
             let all = open_all(listen, 3, &mut |worker, family, _| {
                 told.push((worker, family));
                 Ok(())
             })
             .unwrap();
-            assert_eq!(
-                told.iter()
-                    .filter(|(_, family)| *family == Family::V4)
-                    .count(),
-                3
-            );
-            let mut ports: Vec<u16> = all
-                .iter()
-                .map(|own| own[0].local_addr().unwrap().port())
-                .collect();
+            assert_eq!(told.iter().filter(|(_, family)| *family == Family::V4).count(), 3);
+            let mut ports: Vec<u16> =
+                all.iter().map(|own| own[0].local_addr().unwrap().port()).collect();
             ports.dedup();
             assert_eq!(ports.len(), if distinct { 3 } else { 1 }, "{listen:?}");
         }
@@ -314,9 +304,6 @@ mod tests {
             Ok(())
         })
         .unwrap_err();
-        assert!(
-            matches!(error, ListenError::Hook { worker: 1, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, ListenError::Hook { worker: 1, .. }), "{error}");
     }
 }

@@ -78,11 +78,8 @@ impl Server {
     ) -> Result<Self, StartError> {
         let workers = config.workers.get();
         let listeners = listener::open_all(config.listen, workers, on_listener)?;
-        let addresses = listeners
-            .iter()
-            .flatten()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect();
+        let addresses =
+            listeners.iter().flatten().filter_map(|listener| listener.local_addr().ok()).collect();
         let mut server = Self {
             addresses,
             commands: Vec::new(),
@@ -91,28 +88,20 @@ impl Server {
             threads: Vec::new(),
             draining: CancellationToken::new(),
         };
-        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..workers)
-            .map(|_| mpsc::channel(config.limits.hand_over_queue.get()))
-            .unzip();
+        let (senders, inboxes): (Vec<_>, Vec<_>) =
+            (0..workers).map(|_| mpsc::channel(config.limits.hand_over_queue.get())).unzip();
         let shared = Shared {
             limits: Arc::new(config.limits.clone()),
-            places: Arc::new(Semaphore::new(
-                config.limits.connections.min(Semaphore::MAX_PERMITS),
-            )),
+            places: Arc::new(Semaphore::new(config.limits.connections.min(Semaphore::MAX_PERMITS))),
             senders: senders.into(),
         };
         for ((index, own), handed_over) in (0..).zip(listeners).zip(inboxes) {
             let (command, commands) = mpsc::channel(COMMAND_QUEUE);
             let worker = server.worker(index, &shared, directory);
             server.commands.push(command);
-            let inbox = Inbox {
-                handed_over,
-                commands,
-            };
-            let thread = spawn(worker, own, inbox).map_err(|source| StartError::Worker {
-                worker: index,
-                source,
-            })?;
+            let inbox = Inbox { handed_over, commands };
+            let thread = spawn(worker, own, inbox)
+                .map_err(|source| StartError::Worker { worker: index, source })?;
             server.threads.push(thread);
         }
         Ok(server)
@@ -156,10 +145,7 @@ impl Server {
     /// Takes connections to this address too, on the worker that owns it. Answers the address
     /// that was bound, which differs for port 0.
     pub async fn listen(&self, at: ClusterAddr) -> Result<ClusterAddr, ListenError> {
-        let refused = |source| ListenError::Bind {
-            address: at.0,
-            source,
-        };
+        let refused = |source| ListenError::Bind { address: at.0, source };
         let listener = listener::open_address(at.0)?;
         let bound = ClusterAddr::from(listener.local_addr().map_err(refused)?);
         let (done, outcome) = oneshot::channel();
@@ -227,14 +213,12 @@ fn spawn<D: Directory>(
     inbox: Inbox,
 ) -> io::Result<JoinHandle<usize>> {
     let runtime: Runtime = Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new()
-        .name(format!("worker-{}", worker.index))
-        .spawn(move || {
-            let cut = runtime.block_on(Arc::new(worker).run(listeners, inbox));
-            // Cuts what is left; work on the blocking pool is not waited for.
-            runtime.shutdown_background();
-            cut
-        })
+    thread::Builder::new().name(format!("worker-{}", worker.index)).spawn(move || {
+        let cut = runtime.block_on(Arc::new(worker).run(listeners, inbox));
+        // Cuts what is left; work on the blocking pool is not waited for.
+        runtime.shutdown_background();
+        cut
+    })
 }
 
 /// How much all of them cut.

@@ -64,15 +64,7 @@ impl<T: Tenant> Socket<T> {
         stall_after: Duration,
         held: Held<T>,
     ) -> Self {
-        Self {
-            tcp,
-            activity,
-            stall_after,
-            stall: None,
-            stalled: false,
-            dead: false,
-            held,
-        }
+        Self { tcp, activity, stall_after, stall: None, stalled: false, dead: false, held }
     }
 
     /// Waits for the peer's first bytes and shows them, without taking them.
@@ -91,9 +83,7 @@ impl<T: Tenant> Socket<T> {
             return outcome;
         }
         let deadline = Instant::now() + self.stall_after;
-        let timer = self
-            .stall
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let timer = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if !self.stalled {
             self.stalled = true;
             timer.as_mut().reset(deadline);
@@ -107,10 +97,7 @@ impl<T: Tenant> Socket<T> {
             self.held.stats.cut(Cut::WriteStall);
             reset_on_close(&self.tcp);
         }
-        io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the peer took no bytes for too long",
-        )
+        io::Error::new(io::ErrorKind::TimedOut, "the peer took no bytes for too long")
     }
 }
 

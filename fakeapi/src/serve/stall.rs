@@ -101,18 +101,14 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
             return Poll::Pending;
         }
         let deadline = Instant::now() + this.stall_after;
-        let (seen, timer) = this
-            .waiting
-            .get_or_insert_with(|| (part, Box::pin(sleep_until(deadline))));
+        let (seen, timer) =
+            this.waiting.get_or_insert_with(|| (part, Box::pin(sleep_until(deadline))));
         if *seen != part {
             *seen = part;
             timer.as_mut().reset(deadline);
         }
         // Dropping the stream's future is what resets the stream.
-        timer
-            .as_mut()
-            .poll(cx)
-            .map(|()| this.stats.cut(Cut::StreamStall))
+        timer.as_mut().poll(cx).map(|()| this.stats.cut(Cut::StreamStall))
     }
 }
 

@@ -139,10 +139,7 @@ impl ConfigCache {
             return Ok(Arc::clone(&cached.config));
         }
         let config = server_config(tenant.certificate()?);
-        let cached = Cached {
-            generation,
-            config: Arc::clone(&config),
-        };
+        let cached = Cached { generation, config: Arc::clone(&config) };
         let mut configs = self.configs.lock();
         configs.put(at, cached);
         if configs.len() > self.bound.get() {

@@ -189,12 +189,7 @@ impl<D: Directory> Worker<D> {
         let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
             return self.refuse(&tcp, Refusal::ServerFull);
         };
-        let accepted = Accepted {
-            tcp,
-            at,
-            client,
-            permit,
-        };
+        let accepted = Accepted { tcp, at, client, permit };
         let workers = u32::try_from(self.workers.len()).expect("they were counted in a u32");
         let owner = owner(at, workers);
         if owner == self.index {
@@ -205,12 +200,7 @@ impl<D: Directory> Worker<D> {
     }
 
     fn hand_over(&self, accepted: Accepted<TcpStream>, owner: u32) {
-        let Accepted {
-            tcp,
-            at,
-            client,
-            permit,
-        } = accepted;
+        let Accepted { tcp, at, client, permit } = accepted;
         let tcp = match tcp.into_std() {
             Ok(tcp) => tcp,
             Err(error) => {
@@ -218,12 +208,7 @@ impl<D: Directory> Worker<D> {
                 return self.stats.refused(Refusal::Gone);
             }
         };
-        let accepted = Accepted {
-            tcp,
-            at,
-            client,
-            permit,
-        };
+        let accepted = Accepted { tcp, at, client, permit };
         match self.workers[owner as usize].try_send(accepted) {
             Ok(()) => self.stats.handed_over(),
             Err(TrySendError::Full(accepted)) => {
@@ -236,19 +221,9 @@ impl<D: Directory> Worker<D> {
     }
 
     fn receive(self: &Arc<Self>, accepted: Accepted<StdStream>) {
-        let Accepted {
-            tcp,
-            at,
-            client,
-            permit,
-        } = accepted;
+        let Accepted { tcp, at, client, permit } = accepted;
         match TcpStream::from_std(tcp) {
-            Ok(tcp) => self.admit(Accepted {
-                tcp,
-                at,
-                client,
-                permit,
-            }),
+            Ok(tcp) => self.admit(Accepted { tcp, at, client, permit }),
             Err(error) => {
                 tracing::warn!(%client, %error, "a connection could not enter its worker");
                 self.stats.refused(Refusal::Gone);
@@ -258,12 +233,7 @@ impl<D: Directory> Worker<D> {
 
     /// Begins to serve a connection whose address is ours, if somebody is there and has a place.
     fn admit(self: &Arc<Self>, accepted: Accepted<TcpStream>) {
-        let Accepted {
-            tcp,
-            at,
-            client,
-            permit,
-        } = accepted;
+        let Accepted { tcp, at, client, permit } = accepted;
         if self.draining.is_cancelled() {
             return self.refuse(&tcp, Refusal::Draining);
         }
@@ -320,11 +290,7 @@ mod tests {
     #[test]
     fn the_owner_of_an_address_never_changes() {
         // These are what every process must answer: the kernel's table is filled with them.
-        let cases = [
-            ("10.0.0.1:6443", 8),
-            ("10.0.0.2:6443", 8),
-            ("[fd00::1]:443", 8),
-        ];
+        let cases = [("10.0.0.1:6443", 8), ("10.0.0.2:6443", 8), ("[fd00::1]:443", 8)];
         let owners: Vec<u32> = cases.iter().map(|(text, n)| owner(at(text), *n)).collect();
         assert_eq!(owners, [2, 2, 1]);
         assert_eq!(

@@ -128,15 +128,21 @@ pub struct Baseline {
     pub(super) replicaset: Key,
 }
 
+/// The default policy as it is generated.
+#[derive(serde::Deserialize)]
+struct Policy {
+    items: Vec<Value>,
+}
+
 impl Baseline {
-    /// Builds the baseline; `rbac` is the release's default policy as a JSON list of objects.
+    /// Builds the baseline; `rbac` is the release's default policy, a `List` in JSON.
     ///
     /// # Errors
     /// When a document is not what it should be; tests make sure that none is.
     pub fn new(rbac: &[u8]) -> Result<Self, BaselineError> {
         let mut bare = documents("bare.yaml", BARE)?;
         bare.extend(documents("flowcontrol.yaml", FLOW_CONTROL)?);
-        bare.extend(serde_json::from_slice::<Vec<Value>>(rbac).map_err(BaselineError::Rbac)?);
+        bare.extend(serde_json::from_slice::<Policy>(rbac).map_err(BaselineError::Rbac)?.items);
         let mut activated = controllers();
         activated.extend(with_copies(documents("kubeadm.yaml", KUBEADM)?)?);
         let mut entries = Vec::with_capacity(bare.len() + activated.len());
@@ -154,9 +160,7 @@ impl Baseline {
         order.sort_unstable();
         let key = |resource, what| {
             let found = entries.iter().find(|entry| entry.key.resource == resource);
-            found
-                .map(|entry| entry.key.clone())
-                .ok_or(BaselineError::Missing(what))
+            found.map(|entry| entry.key.clone()).ok_or(BaselineError::Missing(what))
         };
         Ok(Self {
             daemonset: key(RESOURCES.daemonsets, "DaemonSet")?,
@@ -197,35 +201,21 @@ impl Baseline {
                 || after.is_some()
                     && (entry.key.resource, entry.key.position()) == (scope.resource, from)
         });
-        self.entries[start..]
-            .iter()
-            .take_while(move |entry| scope.covers(&entry.key))
+        self.entries[start..].iter().take_while(move |entry| scope.covers(&entry.key))
     }
 }
 
 /// The objects of a YAML stream.
 pub(super) fn documents(document: &'static str, text: &str) -> Result<Vec<Value>, BaselineError> {
-    serde_saphyr::from_multiple(text).map_err(|source| BaselineError::Yaml {
-        document,
-        source: Box::new(source),
-    })
+    serde_saphyr::from_multiple(text)
+        .map_err(|source| BaselineError::Yaml { document, source: Box::new(source) })
 }
 
 /// Fills in the pod templates that controllers copy from one object into another.
 fn with_copies(mut objects: Vec<Value>) -> Result<Vec<Value>, BaselineError> {
     for (from, template, to, place) in [
-        (
-            "Deployment",
-            "/spec/template/spec",
-            "ReplicaSet",
-            "/spec/template",
-        ),
-        (
-            "DaemonSet",
-            "/spec/template",
-            "ControllerRevision",
-            "/data/spec",
-        ),
+        ("Deployment", "/spec/template/spec", "ReplicaSet", "/spec/template"),
+        ("DaemonSet", "/spec/template", "ControllerRevision", "/data/spec"),
     ] {
         let kind = |kind| move |object: &&Value| object["kind"] == kind;
         let source = objects.iter().find(kind(from));
@@ -278,27 +268,14 @@ fn stage(
 ) -> Result<u32, BaselineError> {
     let mut count = 0;
     for object in objects {
-        let text = |pointer: &str| {
-            object
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
+        let text =
+            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (version, kind) = (text("/apiVersion"), text("/kind"));
         let resource = kinds::resource(version, kind)
             .ok_or_else(|| BaselineError::Kind(format!("{version} {kind}")))?;
-        let key = Key::new(
-            resource,
-            text("/metadata/namespace"),
-            text("/metadata/name"),
-        );
+        let key = Key::new(resource, text("/metadata/namespace"), text("/metadata/name"));
         let template = Template::new(object)?;
-        entries.push(Entry {
-            key,
-            template,
-            stage,
-            position: count,
-        });
+        entries.push(Entry { key, template, stage, position: count });
         count += 1;
     }
     Ok(count)
@@ -307,6 +284,16 @@ fn stage(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn json_list(items: &Value) -> Vec<u8> {
+        json!({"kind": "List", "items": items}).to_string().into_bytes()
+    }
+
+    #[test]
+    fn the_generated_policy_is_in_the_baseline() {
+        let baseline = Baseline::new(apiserver::generated::rbac()).unwrap();
+        assert!(baseline.bare_revision() > 100);
+    }
 
     fn rbac() -> Value {
         json!([{
@@ -318,7 +305,7 @@ mod tests {
 
     #[test]
     fn every_document_is_a_template() {
-        let baseline = Baseline::new(rbac().to_string().as_bytes()).unwrap();
+        let baseline = Baseline::new(&json_list(&rbac())).unwrap();
         assert_eq!(baseline.bare_revision(), 12 + 19 + 1);
         let key = Key::new(
             kinds::resource("rbac.authorization.k8s.io/v1", "ClusterRole").unwrap(),
@@ -327,16 +314,13 @@ mod tests {
         );
         assert_eq!(baseline.find(&key).unwrap().stage, Stage::Bare);
         let positions: Vec<u32> = baseline.activation().map(|entry| entry.position).collect();
-        assert_eq!(
-            positions,
-            (0..u32::try_from(positions.len()).unwrap()).collect::<Vec<_>>()
-        );
+        assert_eq!(positions, (0..u32::try_from(positions.len()).unwrap()).collect::<Vec<_>>());
         assert!(positions.len() > 40);
     }
 
     #[test]
     fn a_policy_that_repeats_or_is_unknown_is_refused() {
-        let build = |value: Value| Baseline::new(value.to_string().as_bytes());
+        let build = |value: Value| Baseline::new(&json_list(&value));
         let twice = json!([rbac()[0], rbac()[0]]);
         assert!(matches!(build(twice), Err(BaselineError::Twice(_))));
         let unknown = json!([{"apiVersion": "v1", "kind": "Nothing", "metadata": {"name": "x"}}]);
@@ -346,17 +330,12 @@ mod tests {
 
     #[test]
     fn a_range_begins_after_the_given_position_and_ends_with_its_scope() {
-        let baseline = Baseline::new(b"[]").unwrap();
+        let baseline = Baseline::new(&json_list(&Value::Array(Vec::new()))).unwrap();
         let resource = RESOURCES.configmaps;
         let names = |namespace, after| -> Vec<String> {
-            let scope = Scope {
-                resource,
-                namespace,
-            };
+            let scope = Scope { resource, namespace };
             let names = baseline.range(scope, after);
-            names
-                .map(|e| format!("{}/{}", e.key.namespace, e.key.name))
-                .collect()
+            names.map(|e| format!("{}/{}", e.key.namespace, e.key.name)).collect()
         };
         let all = names(None, None);
         let mut sorted = all.clone();

@@ -19,13 +19,9 @@ fn filled(path: &Path) -> (Journal, Arc<Fleet>) {
         fleet.base(&journal, id, "nodes").unwrap();
         for round in 0..20 {
             let json = format!("{{\"round\":{round}}}");
-            fleet
-                .put(&journal, id, "often-written", Some(&json))
-                .unwrap();
+            fleet.put(&journal, id, "often-written", Some(&json)).unwrap();
         }
-        fleet
-            .put(&journal, id, &format!("removed-{id}"), None)
-            .unwrap();
+        fleet.put(&journal, id, &format!("removed-{id}"), None).unwrap();
     }
     fleet.gone(&journal, ClusterId(48)).unwrap();
     (journal, fleet)
@@ -35,20 +31,13 @@ fn filled(path: &Path) -> (Journal, Arc<Fleet>) {
 fn a_compacted_shard_is_smaller_and_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, fleet) = filled(dir.path());
-    let size = || {
-        files(dir.path(), 0)
-            .iter()
-            .map(|f| fs::metadata(f).unwrap().len())
-            .sum::<u64>()
-    };
+    let size = || files(dir.path(), 0).iter().map(|f| fs::metadata(f).unwrap().len()).sum::<u64>();
     let before = size();
     journal.inner.compact(0).unwrap();
     assert!(size() < before / 2, "{} of {before} bytes", size());
     assert_eq!(after_kill(dir.path()).0, fleet.state());
     assert_eq!(files(dir.path(), 0).len(), 2);
-    fleet
-        .put(&journal, ClusterId(16), "later", Some("{}"))
-        .unwrap();
+    fleet.put(&journal, ClusterId(16), "later", Some("{}")).unwrap();
     fleet.register(&journal, ClusterId(64)).unwrap();
     assert_eq!(after_kill(dir.path()).0, fleet.state());
     journal.inner.compact(0).unwrap();
@@ -60,12 +49,9 @@ fn a_cluster_that_is_gone_leaves_nothing_and_its_id_is_not_used_again() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _fleet) = filled(dir.path());
     let holds = |text: &[u8]| {
-        files(dir.path(), 0).iter().any(|file| {
-            fs::read(file)
-                .unwrap()
-                .windows(text.len())
-                .any(|w| w == text)
-        })
+        files(dir.path(), 0)
+            .iter()
+            .any(|file| fs::read(file).unwrap().windows(text.len()).any(|w| w == text))
     };
     assert!(holds(b"removed-48"));
     for _ in 0..2 {
@@ -86,17 +72,8 @@ fn a_crash_after_any_step_loses_nothing() {
     let mut step = |name: &str| {
         // What comes between two steps must survive too.
         number += 1;
-        fleet
-            .put(
-                &journal,
-                ClusterId(16),
-                &format!("step{number}"),
-                Some("{}"),
-            )
-            .unwrap();
-        fleet
-            .register(&journal, ClusterId(160 + 16 * number))
-            .unwrap();
+        fleet.put(&journal, ClusterId(16), &format!("step{number}"), Some("{}")).unwrap();
+        fleet.register(&journal, ClusterId(160 + 16 * number)).unwrap();
         let (state, report) = after_kill(dir.path());
         assert_eq!(state, fleet.state(), "after {name}");
         assert_eq!(report.damage, [], "after {name}");
@@ -167,9 +144,7 @@ fn appends_go_on_while_shards_are_compacted() {
                 scope.spawn(move || {
                     for number in 0..400u64 {
                         let id = ClusterId((number + thread) % 8 * 16);
-                        fleet
-                            .put(journal, id, &format!("o{}", number % 9), Some("{}"))
-                            .unwrap();
+                        fleet.put(journal, id, &format!("o{}", number % 9), Some("{}")).unwrap();
                         if number % 20 == 0 {
                             let id = ClusterId(16 * (1000 + thread * 1000 + number));
                             fleet.register(journal, id).unwrap();
@@ -201,27 +176,17 @@ fn appends_go_on_while_shards_are_compacted() {
 fn a_log_that_is_too_large_is_compacted_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let compact_min = 10_000;
-    let settings = || Settings {
-        policy: SyncPolicy::Never,
-        compact_min,
-        disk: Arc::new(OsDisk),
-    };
+    let settings = || Settings { policy: SyncPolicy::Never, compact_min, disk: Arc::new(OsDisk) };
     let (journal, _) = Journal::open_with(dir.path(), settings()).unwrap();
     let fleet = Fleet::of(Clusters::new());
     fleet.register(&journal, ClusterId(1)).unwrap();
     let put = |journal: &Journal, name: &str| {
-        fleet
-            .put(journal, ClusterId(1), name, Some(&"x".repeat(1000)))
-            .unwrap();
+        fleet.put(journal, ClusterId(1), name, Some(&"x".repeat(1000))).unwrap();
     };
     let wait = |journal: &Journal, compactions: u64| {
         let begun = Instant::now();
         while journal.stats().compactions < compactions {
-            assert!(
-                begun.elapsed() < Duration::from_secs(10),
-                "{:?}",
-                journal.stats()
-            );
+            assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", journal.stats());
             thread::sleep(Duration::from_millis(2));
         }
     };
@@ -233,10 +198,7 @@ fn a_log_that_is_too_large_is_compacted_by_itself() {
     fleet.attach(&journal);
     wait(&journal, 1);
     let stats = journal.stats();
-    assert!(
-        stats.log_bytes < 100 && stats.snapshot_bytes < 1500,
-        "{stats:?}"
-    );
+    assert!(stats.log_bytes < 100 && stats.snapshot_bytes < 1500, "{stats:?}");
     // Ten objects live: the bound is now the minimum, then twice what lives.
     for number in 0..30 {
         put(&journal, &format!("o{number}"));
@@ -245,11 +207,7 @@ fn a_log_that_is_too_large_is_compacted_by_itself() {
     drop(journal);
     let (journal, replay) = Journal::open_with(dir.path(), settings()).unwrap();
     assert_eq!(rebuild(&replay, false), fleet.state());
-    assert!(
-        journal.stats().snapshot_bytes > 5000,
-        "{:?}",
-        journal.stats()
-    );
+    assert!(journal.stats().snapshot_bytes > 5000, "{:?}", journal.stats());
 }
 
 /// An owner that forgets, or invents.
@@ -269,30 +227,15 @@ impl Live for Wrong {
 
 #[test]
 fn an_owner_that_is_wrong_costs_nothing() {
-    const CLUSTER: Record<'static> = Record::Cluster {
-        revision: 90,
-        body: b"",
-    };
+    const CLUSTER: Record<'static> = Record::Cluster { revision: 90, body: b"" };
     let dir = tempfile::tempdir().unwrap();
     let (journal, fleet) = filled(dir.path());
     for (wrong, why) in [
         (Wrong(|_| Ok(())), "misses cluster"),
-        (
-            Wrong(|out| out(ClusterId(16), &CLUSTER)),
-            "misses cluster 32",
-        ),
-        (
-            Wrong(|out| out(ClusterId(17), &CLUSTER)),
-            "not so cluster 17",
-        ),
-        (
-            Wrong(|out| out(ClusterId(16), &object(1, "a", None))),
-            "not so cluster 16",
-        ),
-        (
-            Wrong(|out| out(ClusterId(16), &Record::Gone)),
-            "not so cluster 16",
-        ),
+        (Wrong(|out| out(ClusterId(16), &CLUSTER)), "misses cluster 32"),
+        (Wrong(|out| out(ClusterId(17), &CLUSTER)), "not so cluster 17"),
+        (Wrong(|out| out(ClusterId(16), &object(1, "a", None))), "not so cluster 16"),
+        (Wrong(|out| out(ClusterId(16), &Record::Gone)), "not so cluster 16"),
         (
             Wrong(|out| {
                 out(ClusterId(16), &CLUSTER)?;

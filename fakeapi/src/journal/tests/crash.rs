@@ -15,11 +15,8 @@ fn child() {
     let Some(path) = std::env::var_os(DIRECTORY) else {
         return;
     };
-    let settings = Settings {
-        policy: SyncPolicy::Never,
-        compact_min: 50_000,
-        disk: Arc::new(OsDisk),
-    };
+    let settings =
+        Settings { policy: SyncPolicy::Never, compact_min: 50_000, disk: Arc::new(OsDisk) };
     let (journal, replay) = Journal::open_with(Path::new(&path), settings).unwrap();
     let fleet = Fleet::of(rebuild(&replay, false));
     fleet.attach(&journal);
@@ -29,13 +26,10 @@ fn child() {
         fleet.register(&journal, id).unwrap();
         for number in 0..50 {
             let json = "x".repeat(200);
-            fleet
-                .put(&journal, id, &format!("o{}", number % 5), Some(&json))
-                .unwrap();
+            fleet.put(&journal, id, &format!("o{}", number % 5), Some(&json)).unwrap();
             let revision = number + 2;
             // One write, so that a line is whole or not there.
-            say.write_all(format!("ack {id} {revision}\n").as_bytes())
-                .unwrap();
+            say.write_all(format!("ack {id} {revision}\n").as_bytes()).unwrap();
         }
     }
 }
@@ -69,14 +63,8 @@ fn what_a_killed_process_acknowledged_is_there() {
         child.wait().unwrap();
         let (state, report) = after_kill(dir.path());
         for (id, revision) in &acknowledged {
-            let cluster = state
-                .get(&ClusterId(*id))
-                .unwrap_or_else(|| panic!("cluster {id}"));
-            assert!(
-                cluster.revision >= *revision,
-                "cluster {id} has {}",
-                cluster.revision
-            );
+            let cluster = state.get(&ClusterId(*id)).unwrap_or_else(|| panic!("cluster {id}"));
+            assert!(cluster.revision >= *revision, "cluster {id} has {}", cluster.revision);
         }
         let torn = |damage: &&Damage| damage.kind != DamageKind::TornEnd;
         assert_eq!(report.damage.iter().find(torn), None);

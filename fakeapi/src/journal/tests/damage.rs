@@ -32,21 +32,13 @@ fn written(records: usize) -> Written {
             fleet.register(&journal, ID).unwrap();
         } else {
             let json = format!("{{\"number\":{number}}}");
-            fleet
-                .put(&journal, ID, &format!("o{number}"), Some(&json))
-                .unwrap();
+            fleet.put(&journal, ID, &format!("o{number}"), Some(&json)).unwrap();
         }
         states.push(fleet.state());
     }
     drop(journal);
     let bytes = fs::read(&log).unwrap();
-    Written {
-        dir,
-        log,
-        bytes,
-        starts,
-        states,
-    }
+    Written { dir, log, bytes, starts, states }
 }
 
 impl Written {
@@ -79,18 +71,11 @@ fn an_end_cut_at_any_byte_costs_the_records_behind_it_only() {
     let written = written(4);
     for len in written.starts[0]..=written.bytes.len() {
         let (state, report) = written.with(&written.bytes[..len], false);
-        let ends = written.starts[1..]
-            .iter()
-            .copied()
-            .chain([written.bytes.len()]);
+        let ends = written.starts[1..].iter().copied().chain([written.bytes.len()]);
         let whole = ends.clone().filter(|end| *end <= len).count();
         assert_eq!(state, written.states[whole], "cut at {len}");
-        let good = [written.starts[0]]
-            .into_iter()
-            .chain(ends)
-            .filter(|at| *at <= len)
-            .max()
-            .unwrap();
+        let good =
+            [written.starts[0]].into_iter().chain(ends).filter(|at| *at <= len).max().unwrap();
         let expected = (len > good).then(|| Damage {
             file: written.log.clone(),
             kind: DamageKind::TornEnd,
@@ -135,10 +120,7 @@ fn any_bad_byte_in_the_middle_costs_one_record_and_the_file_is_kept() {
         };
         assert_eq!(damage.kind, DamageKind::Damaged);
         assert_eq!(damage.offset, written.starts[1] as u64);
-        assert_eq!(
-            damage.lost_bytes,
-            (written.starts[2] - written.starts[1]) as u64
-        );
+        assert_eq!(damage.lost_bytes, (written.starts[2] - written.starts[1]) as u64);
         assert_eq!(fs::read(damage.kept.as_ref().unwrap()).unwrap(), bytes);
     }
     written.opens_clean(&expected);
@@ -153,10 +135,7 @@ fn a_bad_header_loses_no_record() {
         let (state, report) = written.with(&bytes, false);
         assert_eq!(state, written.states[3], "byte {at}");
         assert_eq!(report.damage[0].kind, DamageKind::Damaged);
-        assert_eq!(
-            (report.damage[0].offset, report.damage[0].lost_bytes),
-            (0, 44)
-        );
+        assert_eq!((report.damage[0].offset, report.damage[0].lost_bytes), (0, 44));
     }
     for len in [0, 1, 43] {
         let (state, report) = written.with(&written.bytes[..len], false);
@@ -204,19 +183,11 @@ fn another_version_is_refused_and_left_alone() {
     bytes[40..44].copy_from_slice(&sum.to_le_bytes());
     // Other files have work to do, which must not be done.
     let torn = files(written.dir.path(), 0).remove(0);
-    OpenOptions::new()
-        .append(true)
-        .open(&torn)
-        .unwrap()
-        .write_all(b"torn")
-        .unwrap();
+    OpenOptions::new().append(true).open(&torn).unwrap().write_all(b"torn").unwrap();
     fs::write(&written.log, &bytes).unwrap();
     let error = Journal::open(written.dir.path(), SyncPolicy::Never).unwrap_err();
     let text = error.to_string();
-    assert!(
-        text.contains("has format version 9; this fakeapi reads version 1"),
-        "{text}"
-    );
+    assert!(text.contains("has format version 9; this fakeapi reads version 1"), "{text}");
     assert_eq!(fs::read(&written.log).unwrap(), bytes);
     assert!(fs::read(&torn).unwrap().ends_with(b"torn"));
 }
@@ -238,9 +209,7 @@ fn a_file_that_changes_after_it_was_opened_is_an_error() {
     let mut bytes = written.bytes.clone();
     bytes[written.starts[1] + 12] ^= 1;
     fs::write(&written.log, &bytes).unwrap();
-    let error = replay
-        .run(|_, _, _| Ok::<(), JournalError>(()))
-        .unwrap_err();
+    let error = replay.run(|_, _, _| Ok::<(), JournalError>(())).unwrap_err();
     assert!(
         matches!(error, JournalError::Changed { offset, .. } if offset == written.starts[1] as u64)
     );
@@ -334,16 +303,9 @@ fn a_log_that_a_damaged_snapshot_stood_for_in_part_is_kept() {
     bytes[last] ^= 1;
     fs::write(&snapshot, bytes).unwrap();
     let (_journal, replay) = open(dir.path());
-    assert_eq!(
-        rebuild(&replay, false),
-        fleet.state(),
-        "only the end mark was bad"
-    );
+    assert_eq!(rebuild(&replay, false), fleet.state(), "only the end mark was bad");
     assert_eq!(replay.report().damage[0].kind, DamageKind::Damaged);
-    assert_eq!(
-        fs::read(dir.path().join("05-0000000002.log.damaged")).unwrap(),
-        before
-    );
+    assert_eq!(fs::read(dir.path().join("05-0000000002.log.damaged")).unwrap(), before);
 }
 
 #[test]

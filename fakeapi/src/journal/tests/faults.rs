@@ -43,26 +43,15 @@ impl Faulty {
         copy_files(from, to);
         for entry in fs::read_dir(from).unwrap() {
             let entry = entry.unwrap();
-            let len = self
-                .platter
-                .lock()
-                .get(&entry.metadata().unwrap().ino())
-                .copied();
-            let copy = fs::OpenOptions::new()
-                .write(true)
-                .open(to.join(entry.file_name()))
-                .unwrap();
+            let len = self.platter.lock().get(&entry.metadata().unwrap().ino()).copied();
+            let copy = fs::OpenOptions::new().write(true).open(to.join(entry.file_name())).unwrap();
             copy.set_len(len.unwrap_or(0)).unwrap();
         }
     }
 
     fn file(self: &Arc<Self>, path: &Path, file: Arc<dyn LogFile>) -> Arc<dyn LogFile> {
         let stat = fs::File::open(path).unwrap();
-        Arc::new(FaultyFile {
-            disk: self.clone(),
-            file,
-            stat,
-        })
+        Arc::new(FaultyFile { disk: self.clone(), file, stat })
     }
 }
 
@@ -94,8 +83,7 @@ impl LogFile for FaultyFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.disk.free.store(free - taken, Ordering::SeqCst);
-        self.file
-            .write_at(&bytes[..usize::try_from(taken).unwrap()], offset)
+        self.file.write_at(&bytes[..usize::try_from(taken).unwrap()], offset)
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
@@ -137,9 +125,7 @@ fn a_record_is_one_write() {
     let fleet = Fleet::default();
     fleet.register(&journal, ClusterId(1)).unwrap();
     for number in 0..10 {
-        fleet
-            .put(&journal, ClusterId(1), &format!("o{number}"), Some("{}"))
-            .unwrap();
+        fleet.put(&journal, ClusterId(1), &format!("o{number}"), Some("{}")).unwrap();
     }
     assert_eq!(disk.writes.load(Ordering::SeqCst), 11);
 }
@@ -153,9 +139,7 @@ fn a_full_disk_refuses_the_change_and_leaves_no_part_of_it() {
     fleet.put(&journal, id, "a", Some("{}")).unwrap();
     for free in 0..30 {
         disk.free.store(free, Ordering::SeqCst);
-        let error = fleet
-            .put(&journal, id, "b", Some("{\"long\":\"enough\"}"))
-            .unwrap_err();
+        let error = fleet.put(&journal, id, "b", Some("{\"long\":\"enough\"}")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(after_kill(dir.path()).0, fleet.state());
         assert_eq!(after_kill(dir.path()).1.damage, []);
@@ -173,20 +157,13 @@ fn a_part_that_cannot_be_taken_back_closes_the_shard_only() {
     fleet.register(&journal, ClusterId(2)).unwrap();
     disk.free.store(9, Ordering::SeqCst);
     disk.no_truncate.store(true, Ordering::SeqCst);
-    let error = fleet
-        .put(&journal, ClusterId(1), "a", Some("{}"))
-        .unwrap_err();
+    let error = fleet.put(&journal, ClusterId(1), "a", Some("{}")).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     disk.free.store(i64::MAX, Ordering::SeqCst);
     disk.no_truncate.store(false, Ordering::SeqCst);
-    let error = fleet
-        .put(&journal, ClusterId(1), "a", Some("{}"))
-        .unwrap_err();
+    let error = fleet.put(&journal, ClusterId(1), "a", Some("{}")).unwrap_err();
     let text = error.to_string();
-    assert!(
-        text.contains("shard 01 takes no more writes") && text.contains("read-only"),
-        "{text}"
-    );
+    assert!(text.contains("shard 01 takes no more writes") && text.contains("read-only"), "{text}");
     fleet.put(&journal, ClusterId(2), "a", Some("{}")).unwrap();
     assert_eq!(journal.stats().failed_shards, 1);
     let (state, report) = after_kill(dir.path());
@@ -196,25 +173,18 @@ fn a_part_that_cannot_be_taken_back_closes_the_shard_only() {
 
 #[tokio::test]
 async fn a_disk_that_does_not_sync_is_not_believed_afterwards() {
-    let (_dir, disk, journal) = faulty(
-        SyncPolicy::Interval(Duration::from_hours(1)),
-        Duration::ZERO,
-    );
+    let (_dir, disk, journal) =
+        faulty(SyncPolicy::Interval(Duration::from_hours(1)), Duration::ZERO);
     let fleet = Fleet::default();
     fleet.register(&journal, ClusterId(1)).unwrap();
     journal.sync(ClusterId(1)).await.unwrap();
     fleet.put(&journal, ClusterId(1), "a", Some("{}")).unwrap();
     disk.no_sync.store(true, Ordering::SeqCst);
     let text = journal.sync(ClusterId(1)).await.unwrap_err().to_string();
-    assert!(
-        text.contains("could not be synced: input/output error"),
-        "{text}"
-    );
+    assert!(text.contains("could not be synced: input/output error"), "{text}");
     disk.no_sync.store(false, Ordering::SeqCst);
     journal.sync(ClusterId(1)).await.unwrap_err();
-    fleet
-        .put(&journal, ClusterId(1), "a", Some("{}"))
-        .unwrap_err();
+    fleet.put(&journal, ClusterId(1), "a", Some("{}")).unwrap_err();
 }
 
 #[test]
@@ -226,9 +196,7 @@ fn a_full_disk_stops_a_compaction_and_nothing_else() {
         let id = ClusterId(1);
         fleet.register(&journal, id).unwrap();
         for number in 0..10 {
-            fleet
-                .put(&journal, id, &format!("o{number}"), Some("{}"))
-                .unwrap();
+            fleet.put(&journal, id, &format!("o{number}"), Some("{}")).unwrap();
         }
         disk.free.store(free, Ordering::SeqCst);
         journal.inner.compact(1).unwrap_err();

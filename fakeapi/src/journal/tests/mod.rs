@@ -26,15 +26,7 @@ fn open(path: &Path) -> (Journal, Replay) {
 
 fn open_on(path: &Path, disk: Arc<dyn Disk>, policy: SyncPolicy) -> (Journal, Replay) {
     let compact_min = u64::MAX;
-    Journal::open_with(
-        path,
-        Settings {
-            policy,
-            compact_min,
-            disk,
-        },
-    )
-    .unwrap()
+    Journal::open_with(path, Settings { policy, compact_min, disk }).unwrap()
 }
 
 /// A cluster as its owner has it.
@@ -57,9 +49,7 @@ struct Fleet {
 impl Fleet {
     fn of(clusters: Clusters) -> Arc<Self> {
         let entry = |(id, cluster)| (id, Arc::new(Mutex::new(cluster)));
-        Arc::new(Self {
-            clusters: RwLock::new(clusters.into_iter().map(entry).collect()),
-        })
+        Arc::new(Self { clusters: RwLock::new(clusters.into_iter().map(entry).collect()) })
     }
 
     fn attach(self: &Arc<Self>, journal: &Journal) {
@@ -76,17 +66,10 @@ impl Fleet {
 
     fn register(&self, journal: &Journal, id: ClusterId) -> io::Result<()> {
         let body = format!("{{\"cluster\":{id}}}").into_bytes();
-        let cluster = Cluster {
-            revision: 1,
-            body: body.clone(),
-            ..Cluster::default()
-        };
+        let cluster = Cluster { revision: 1, body: body.clone(), ..Cluster::default() };
         let entry = Arc::new(Mutex::new(cluster));
         self.clusters.write().insert(id, entry);
-        let record = Record::Cluster {
-            revision: 1,
-            body: &body,
-        };
+        let record = Record::Cluster { revision: 1, body: &body };
         journal.append(id, &record).inspect_err(|_| {
             self.clusters.write().remove(&id);
         })
@@ -137,21 +120,10 @@ impl Live for Fleet {
         let clusters = self.clusters.read().clone();
         for (id, cluster) in clusters.into_iter().filter(|(id, _)| id.shard() == shard) {
             let cluster = cluster.lock();
-            let Cluster {
-                revision,
-                body,
-                base,
-                objects,
-            } = &*cluster;
+            let Cluster { revision, body, base, objects } = &*cluster;
             let revision = *revision;
             out(id, &Record::Cluster { revision, body })?;
-            out(
-                id,
-                &Record::Base {
-                    revision,
-                    body: base,
-                },
-            )?;
+            out(id, &Record::Base { revision, body: base })?;
             for (name, json) in objects {
                 out(id, &object(revision, name, json.as_deref()))?;
             }
@@ -163,12 +135,7 @@ impl Live for Fleet {
 fn object<'a>(revision: u64, name: &'a str, json: Option<&'a [u8]>) -> Record<'a> {
     Record::Object {
         revision,
-        key: ObjectKey {
-            group: "",
-            resource: "configmaps",
-            namespace: "default",
-            name,
-        },
+        key: ObjectKey { group: "", resource: "configmaps", namespace: "default", name },
         object: json.map(|json| ObjectBytes { json, rest: 7 }),
     }
 }
@@ -177,10 +144,7 @@ fn object<'a>(revision: u64, name: &'a str, json: Option<&'a [u8]>) -> Record<'a
 fn rebuild(replay: &Replay, gaps: bool) -> Clusters {
     let mut clusters = Clusters::new();
     let check = |now: u64, next: u64| {
-        assert!(
-            next == now + 1 || gaps && next > now,
-            "revision {next} after {now}"
-        );
+        assert!(next == now + 1 || gaps && next > now, "revision {next} after {now}");
     };
     replay
         .run(|id, record, source| -> Result<(), JournalError> {
@@ -199,11 +163,7 @@ fn rebuild(replay: &Replay, gaps: bool) -> Clusters {
                     }
                     cluster.base = body.to_vec();
                 }
-                Record::Object {
-                    revision,
-                    key,
-                    object,
-                } => {
+                Record::Object { revision, key, object } => {
                     if from_log {
                         check(cluster.revision, revision);
                         cluster.revision = revision;
@@ -254,13 +214,7 @@ fn what_was_appended_is_there_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("made/on/demand");
     let (journal, replay) = open(&path);
-    assert_eq!(
-        replay.report(),
-        &Report {
-            bytes: 16 * 44,
-            ..Report::default()
-        }
-    );
+    assert_eq!(replay.report(), &Report { bytes: 16 * 44, ..Report::default() });
     let fleet = Fleet::default();
     let ids: Vec<ClusterId> = (0..40).map(|_| journal.allocate()).collect();
     for &id in &ids {
@@ -296,9 +250,7 @@ fn a_second_registration_replaces_the_first_and_nothing_else() {
     fleet.register(&journal, id).unwrap();
     fleet.put(&journal, id, "a", Some("{}")).unwrap();
     let body = b"new";
-    journal
-        .append(id, &Record::Cluster { revision: 2, body })
-        .unwrap();
+    journal.append(id, &Record::Cluster { revision: 2, body }).unwrap();
     drop(journal);
     let state = rebuild(&open(dir.path()).1, false);
     assert_eq!(state[&id].body, b"new");

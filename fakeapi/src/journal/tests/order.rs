@@ -13,10 +13,8 @@ fn eight_threads_keep_the_order_of_each_cluster() {
     let (journal, _) = open(dir.path());
     let fleet = Fleet::default();
     // Clusters of one shard and of many, written to by all threads.
-    let ids: Vec<ClusterId> = (0..4)
-        .map(|n| ClusterId(n * 16))
-        .chain((1..5).map(ClusterId))
-        .collect();
+    let ids: Vec<ClusterId> =
+        (0..4).map(|n| ClusterId(n * 16)).chain((1..5).map(ClusterId)).collect();
     for &id in &ids {
         fleet.register(&journal, id).unwrap();
     }
@@ -27,9 +25,7 @@ fn eight_threads_keep_the_order_of_each_cluster() {
                 for number in 0..200 {
                     let id = ids[(thread + number) % ids.len()];
                     let json = format!("{{\"thread\":{thread},\"number\":{number}}}");
-                    fleet
-                        .put(journal, id, &format!("o{}", number % 7), Some(&json))
-                        .unwrap();
+                    fleet.put(journal, id, &format!("o{}", number % 7), Some(&json)).unwrap();
                 }
             });
         }
@@ -54,15 +50,10 @@ fn rates() {
     for number in 0..RECORDS {
         let revision = u64::from(number / 64 + 2);
         let record = object(revision, "one", Some(json.as_bytes()));
-        journal
-            .append(ClusterId(u64::from(number % 64)), &record)
-            .unwrap();
+        journal.append(ClusterId(u64::from(number % 64)), &record).unwrap();
     }
     let rate = |begun: Instant| f64::from(RECORDS) / begun.elapsed().as_secs_f64();
-    println!(
-        "append: {:.0} records of 1.5 KB a second on one thread",
-        rate(begun)
-    );
+    println!("append: {:.0} records of 1.5 KB a second on one thread", rate(begun));
     drop(journal);
     let begun = Instant::now();
     let (_journal, replay) = open(dir.path());

@@ -47,25 +47,17 @@ async fn a_sync_covers_what_was_appended_before_it_also_across_a_rotation() {
     shard.rotate(log, file, 44).unwrap();
     disk.syncs.store(0, Ordering::SeqCst);
     journal.sync(ClusterId(0)).await.unwrap();
-    assert_eq!(
-        disk.syncs.load(Ordering::SeqCst),
-        2,
-        "the old log and the new one"
-    );
+    assert_eq!(disk.syncs.load(Ordering::SeqCst), 2, "the old log and the new one");
 }
 
 #[test]
 fn an_interval_syncs_once_for_all_and_rests() {
-    let (_dir, disk, journal) = faulty(
-        SyncPolicy::Interval(Duration::from_millis(50)),
-        Duration::ZERO,
-    );
+    let (_dir, disk, journal) =
+        faulty(SyncPolicy::Interval(Duration::from_millis(50)), Duration::ZERO);
     let fleet = Fleet::of(Clusters::new());
     fleet.register(&journal, ClusterId(1)).unwrap();
     for number in 0..100 {
-        fleet
-            .put(&journal, ClusterId(1), &format!("o{number}"), Some("{}"))
-            .unwrap();
+        fleet.put(&journal, ClusterId(1), &format!("o{number}"), Some("{}")).unwrap();
     }
     let begun = Instant::now();
     while disk.syncs.load(Ordering::SeqCst) == 0 {
@@ -80,11 +72,9 @@ fn an_interval_syncs_once_for_all_and_rests() {
 
 #[tokio::test]
 async fn the_policy_is_kept() {
-    for (policy, after_append, after_sync, after_drop) in [
-        (SyncPolicy::Always, 1, 1, 1),
-        (HOUR, 0, 1, 1),
-        (SyncPolicy::Never, 0, 0, 0),
-    ] {
+    for (policy, after_append, after_sync, after_drop) in
+        [(SyncPolicy::Always, 1, 1, 1), (HOUR, 0, 1, 1), (SyncPolicy::Never, 0, 0, 0)]
+    {
         let (_dir, disk, journal) = faulty(policy, Duration::ZERO);
         let syncs = || disk.syncs.load(Ordering::SeqCst);
         Fleet::default().register(&journal, ClusterId(1)).unwrap();
@@ -97,11 +87,7 @@ async fn the_policy_is_kept() {
     let (_dir, disk, journal) = faulty(HOUR, Duration::ZERO);
     Fleet::default().register(&journal, ClusterId(1)).unwrap();
     drop(journal);
-    assert_eq!(
-        disk.syncs.load(Ordering::SeqCst),
-        1,
-        "dropping syncs the rest"
-    );
+    assert_eq!(disk.syncs.load(Ordering::SeqCst), 1, "dropping syncs the rest");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,9 +112,7 @@ async fn what_was_synced_survives_the_loss_of_power() {
             acknowledged.push(caller.await.unwrap());
         }
         // Written, and not acknowledged as durable.
-        fleet
-            .put(&journal, acknowledged[0], "later", Some("{}"))
-            .unwrap();
+        fleet.put(&journal, acknowledged[0], "later", Some("{}")).unwrap();
         if round % 2 == 1 {
             journal.inner.compact(1).unwrap();
         }

@@ -19,22 +19,13 @@ async fn answers(at: ClusterAddr, tenant: &TestTenant) {
     let began = Instant::now();
     let mut client = Dial::new(at, &tenant.authority, "h2").http().await;
     client.text("/who").await.unwrap();
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn a_stalled_handshake_is_cut_and_holds_up_nobody() {
-    let limits = Limits {
-        handshake: SHORT,
-        ..fast()
-    };
-    let site = Site::with(limits, 1, Listen::Wildcard { port: 0 }, &mut |_, _, _| {
-        Ok(())
-    });
+    let limits = Limits { handshake: SHORT, ..fast() };
+    let site = Site::with(limits, 1, Listen::Wildcard { port: 0 }, &mut |_, _, _| Ok(()));
     let (at, tenant) = site.tenant("a", "127.0.0.1");
     let began = Instant::now();
     let mut silent = TcpStream::connect(at.0).await.unwrap();
@@ -42,26 +33,18 @@ async fn a_stalled_handshake_is_cut_and_holds_up_nobody() {
     half.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
     answers(at, &tenant).await;
     for stalled in [&mut silent, &mut half] {
-        let _ = tokio::time::timeout(SOON, read_to_end(stalled))
-            .await
-            .unwrap();
+        let _ = tokio::time::timeout(SOON, read_to_end(stalled)).await.unwrap();
         assert!(began.elapsed() >= SHORT, "{:?}", began.elapsed());
     }
     eventually("both are counted", || {
-        site.server
-            .stats()
-            .handshake_failed(HandshakeFailure::Deadline)
-            == 2
+        site.server.stats().handshake_failed(HandshakeFailure::Deadline) == 2
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_header_over_the_limit_is_431() {
-    let limits = Limits {
-        header_bytes: 16 * 1024,
-        ..fast()
-    };
+    let limits = Limits { header_bytes: 16 * 1024, ..fast() };
     let site = Site::start(limits);
     let (at, tenant) = site.tenant("a", "127.0.0.1");
     for alpn in ["http/1.1", "h2"] {
@@ -78,27 +61,19 @@ async fn a_header_over_the_limit_is_431() {
 
 #[tokio::test]
 async fn a_slow_header_is_cut() {
-    let limits = Limits {
-        header: SHORT,
-        ..fast()
-    };
+    let limits = Limits { header: SHORT, ..fast() };
     let site = Site::start(limits);
     let (at, tenant) = site.tenant("a", "127.0.0.1");
     // The first header of a connection, and one that follows an answered request.
     for first in ["", "GET /who HTTP/1.1\r\nhost: x\r\n\r\n"] {
         let began = Instant::now();
-        let mut stream = Dial::new(at, &tenant.authority, "http/1.1")
-            .tls()
-            .await
-            .unwrap();
+        let mut stream = Dial::new(at, &tenant.authority, "http/1.1").tls().await.unwrap();
         stream.write_all(first.as_bytes()).await.unwrap();
         if !first.is_empty() {
             assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
         }
         stream.write_all(b"GET /who HTTP/1.1\r\n").await.unwrap();
-        let (read, _) = tokio::time::timeout(SOON, read_to_end(&mut stream))
-            .await
-            .unwrap();
+        let (read, _) = tokio::time::timeout(SOON, read_to_end(&mut stream)).await.unwrap();
         assert_eq!(read, b"");
         assert!(began.elapsed() >= SHORT, "{:?}", began.elapsed());
     }
@@ -107,11 +82,7 @@ async fn a_slow_header_is_cut() {
 
 #[tokio::test]
 async fn an_h2_connection_between_requests_owes_no_header() {
-    let limits = Limits {
-        header: SHORT,
-        h2_ping: SHORT / 2,
-        ..fast()
-    };
+    let limits = Limits { header: SHORT, h2_ping: SHORT / 2, ..fast() };
     let site = Site::start(limits);
     let (at, tenant) = site.tenant("a", "127.0.0.1");
     let mut client = Dial::new(at, &tenant.authority, "h2").http().await;
@@ -122,10 +93,7 @@ async fn an_h2_connection_between_requests_owes_no_header() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
-    let limits = Limits {
-        idle: SHORT,
-        ..fast()
-    };
+    let limits = Limits { idle: SHORT, ..fast() };
     let site = Site::start(limits);
     let (at, tenant) = site.tenant("a", "127.0.0.1");
     let mut watching = Dial::new(at, &tenant.authority, "h2").http().await;
@@ -134,39 +102,26 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     for alpn in ["http/1.1", "h2"] {
         let mut client = Dial::new(at, &tenant.authority, alpn).http().await;
         client.text("/who").await.unwrap();
-        eventually("the idle connection is gone", || {
-            tenant.connections.open() == 1
-        })
-        .await;
+        eventually("the idle connection is gone", || tenant.connections.open() == 1).await;
         client.text("/who").await.unwrap_err();
     }
     assert_eq!(site.server.stats().cut(Cut::Idle), 2);
-    watching
-        .text("/who")
-        .await
-        .expect("a watch is not idleness");
+    watching.text("/who").await.expect("a watch is not idleness");
 }
 
 #[tokio::test]
 async fn a_slow_body_is_the_tenants_to_answer() {
-    let limits = Limits {
-        body: SHORT,
-        ..fast()
-    };
+    let limits = Limits { body: SHORT, ..fast() };
     let site = Site::start(limits);
     let (at, tenant) = site.tenant("a", "127.0.0.1");
     for alpn in ["http/1.1", "h2"] {
         let mut client = Dial::new(at, &tenant.authority, alpn).http().await;
         let whole = request(Method::POST, "/echo", bytes(vec![0; 300_000]));
-        let (_, answer) = client::read(client.send(whole).await.unwrap())
-            .await
-            .unwrap();
+        let (_, answer) = client::read(client.send(whole).await.unwrap()).await.unwrap();
         assert_eq!(answer, "300000 bytes");
         let never: Body = BodyExt::boxed(StreamBody::new(stream::pending()));
         let stalled = request(Method::POST, "/echo", never);
-        let (status, answer) = client::read(client.send(stalled).await.unwrap())
-            .await
-            .unwrap();
+        let (status, answer) = client::read(client.send(stalled).await.unwrap()).await.unwrap();
         assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
         assert_eq!(answer, "the request body did not arrive in time");
     }
@@ -174,11 +129,7 @@ async fn a_slow_body_is_the_tenants_to_answer() {
 
 #[tokio::test]
 async fn the_server_and_each_cluster_hold_so_many_connections() {
-    let limits = Limits {
-        connections: 3,
-        connections_per_cluster: 2,
-        ..fast()
-    };
+    let limits = Limits { connections: 3, connections_per_cluster: 2, ..fast() };
     let site = Site::start(limits);
     let (a, tenant_a) = site.tenant("a", "127.0.0.1");
     let (b, tenant_b) = site.tenant("b", "127.0.0.2");
@@ -186,18 +137,12 @@ async fn the_server_and_each_cluster_hold_so_many_connections() {
     for (at, tenant) in [(a, &tenant_a), (a, &tenant_a)] {
         open.push(Dial::new(at, &tenant.authority, "h2").http().await);
     }
-    let refused = Dial::new(a, &tenant_a.authority, "h2")
-        .tls()
-        .await
-        .unwrap_err();
+    let refused = Dial::new(a, &tenant_a.authority, "h2").tls().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionReset);
     assert_eq!(site.server.stats().refused(Refusal::ClusterFull), 1);
 
     open.push(Dial::new(b, &tenant_b.authority, "h2").http().await);
-    let refused = Dial::new(b, &tenant_b.authority, "h2")
-        .tls()
-        .await
-        .unwrap_err();
+    let refused = Dial::new(b, &tenant_b.authority, "h2").tls().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionReset);
     let stats = site.server.stats();
     assert_eq!((stats.refused(Refusal::ServerFull), stats.open), (1, 3));
@@ -210,27 +155,14 @@ async fn the_server_and_each_cluster_hold_so_many_connections() {
 
 #[tokio::test]
 async fn a_client_that_never_reads_slows_nobody_and_is_cut() {
-    let limits = Limits {
-        write_stall: SHORT,
-        ..fast()
-    };
-    let site = Site::with(limits, 1, Listen::Wildcard { port: 0 }, &mut |_, _, _| {
-        Ok(())
-    });
+    let limits = Limits { write_stall: SHORT, ..fast() };
+    let site = Site::with(limits, 1, Listen::Wildcard { port: 0 }, &mut |_, _, _| Ok(()));
     let (at, tenant) = site.tenant("a", "127.0.0.1");
-    let mut deaf = Dial::new(at, &tenant.authority, "http/1.1")
-        .tls()
-        .await
-        .unwrap();
-    deaf.write_all(b"GET /flood HTTP/1.1\r\nhost: x\r\n\r\n")
-        .await
-        .unwrap();
+    let mut deaf = Dial::new(at, &tenant.authority, "http/1.1").tls().await.unwrap();
+    deaf.write_all(b"GET /flood HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     eventually("it is served", || site.server.stats().requests == 1).await;
     answers(at, &tenant).await;
-    eventually("it is cut", || {
-        site.server.stats().cut(Cut::WriteStall) == 1
-    })
-    .await;
+    eventually("it is cut", || site.server.stats().cut(Cut::WriteStall) == 1).await;
     eventually("it is closed", || tenant.connections.open() == 0).await;
     let (read, end) = read_to_end(&mut deaf).await;
     assert!(read.len() > 100_000, "{}", read.len());
@@ -239,10 +171,7 @@ async fn a_client_that_never_reads_slows_nobody_and_is_cut() {
 
 #[tokio::test]
 async fn a_stream_that_is_never_read_is_reset_and_the_others_go_on() {
-    let limits = Limits {
-        write_stall: SHORT,
-        ..fast()
-    };
+    let limits = Limits { write_stall: SHORT, ..fast() };
     let site = Site::start(limits);
     let (at, tenant) = site.tenant("a", "127.0.0.1");
     let mut client = Dial::new(at, &tenant.authority, "h2").http().await;
@@ -250,10 +179,7 @@ async fn a_stream_that_is_never_read_is_reset_and_the_others_go_on() {
     let flood = client.get("/flood").await.unwrap();
     let watch = client.get("/watch").await.unwrap();
     client.text("/who").await.unwrap();
-    eventually("it is reset", || {
-        site.server.stats().cut(Cut::StreamStall) == 1
-    })
-    .await;
+    eventually("it is reset", || site.server.stats().cut(Cut::StreamStall) == 1).await;
     flood.into_body().collect().await.expect_err("it was reset");
     client.text("/who").await.unwrap();
     tokio::time::sleep(SHORT * 2).await;
@@ -266,19 +192,11 @@ async fn a_stream_that_is_never_read_is_reset_and_the_others_go_on() {
 
 #[tokio::test]
 async fn a_client_that_reads_slowly_is_not_cut() {
-    let limits = Limits {
-        write_stall: SHORT,
-        ..fast()
-    };
+    let limits = Limits { write_stall: SHORT, ..fast() };
     let site = Site::start(limits);
     let (at, tenant) = site.tenant("a", "127.0.0.1");
-    let mut slow = Dial::new(at, &tenant.authority, "http/1.1")
-        .tls()
-        .await
-        .unwrap();
-    slow.write_all(b"GET /flood HTTP/1.1\r\nhost: x\r\n\r\n")
-        .await
-        .unwrap();
+    let mut slow = Dial::new(at, &tenant.authority, "http/1.1").tls().await.unwrap();
+    slow.write_all(b"GET /flood HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     // Slow enough that a third of the kernel's largest send buffer lasts longer than the bound.
     let mut buf = vec![0; 32 * 1024];
     for _ in 0..60 {

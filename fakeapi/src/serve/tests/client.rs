@@ -19,12 +19,8 @@ use super::pki::{Authority, ClientKey};
 use crate::addr::ClusterAddr;
 
 /// The TLS versions and the HTTP versions, each with each.
-pub(super) const WAYS: [(&SupportedProtocolVersion, &str); 4] = [
-    (&TLS12, "http/1.1"),
-    (&TLS12, "h2"),
-    (&TLS13, "http/1.1"),
-    (&TLS13, "h2"),
-];
+pub(super) const WAYS: [(&SupportedProtocolVersion, &str); 4] =
+    [(&TLS12, "http/1.1"), (&TLS12, "h2"), (&TLS13, "http/1.1"), (&TLS13, "h2")];
 
 /// How to connect.
 pub(super) struct Dial<'a> {
@@ -39,14 +35,7 @@ pub(super) struct Dial<'a> {
 
 impl<'a> Dial<'a> {
     pub(super) fn new(at: ClusterAddr, trust: &'a Authority, alpn: &'a str) -> Self {
-        Self {
-            at,
-            trust,
-            alpn,
-            tls: &TLS13,
-            key: None,
-            sni: None,
-        }
+        Self { at, trust, alpn, tls: &TLS13, key: None, sni: None }
     }
 
     /// TCP and TLS.
@@ -66,9 +55,7 @@ impl<'a> Dial<'a> {
             None => ServerName::from(self.at.ip()),
         };
         let tcp = TcpStream::connect(self.at.0).await?;
-        TlsConnector::from(Arc::new(config))
-            .connect(name, tcp)
-            .await
+        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
     }
 
     /// TCP, TLS and HTTP.
@@ -102,9 +89,7 @@ pub(super) fn empty() -> Body {
 }
 
 pub(super) fn bytes(body: impl Into<Bytes>) -> Body {
-    Full::new(body.into())
-        .map_err(|never| match never {})
-        .boxed()
+    Full::new(body.into()).map_err(|never| match never {}).boxed()
 }
 
 impl Client {

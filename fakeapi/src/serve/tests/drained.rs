@@ -40,32 +40,15 @@ async fn a_drain_lets_requests_finish_and_ends_watches() {
 
         let began = Instant::now();
         let drained = tokio::spawn(site.server.shutdown());
-        let rest = watch
-            .collect()
-            .await
-            .expect("the watch ends in order")
-            .to_bytes();
+        let rest = watch.collect().await.expect("the watch ends in order").to_bytes();
         assert_eq!(rest, "last\n");
         nobody_listens(at).await;
         assert!(!drained.is_finished(), "a request is in flight");
         tenant.gate.notify_one();
         let (status, body) = waiting.await.unwrap().expect("it finishes");
-        assert_eq!(
-            (status, body.as_str()),
-            (StatusCode::OK, "through the gate")
-        );
-        assert_eq!(
-            drained.await.unwrap(),
-            DrainReport {
-                finished: 3,
-                cut: 0
-            }
-        );
-        assert!(
-            began.elapsed() < Duration::from_secs(4),
-            "{:?}",
-            began.elapsed()
-        );
+        assert_eq!((status, body.as_str()), (StatusCode::OK, "through the gate"));
+        assert_eq!(drained.await.unwrap(), DrainReport { finished: 3, cut: 0 });
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
         idle.text("/who").await.unwrap_err();
     }
 }
@@ -73,28 +56,16 @@ async fn a_drain_lets_requests_finish_and_ends_watches() {
 #[tokio::test]
 async fn what_does_not_end_within_the_bound_is_cut() {
     for alpn in ["http/1.1", "h2"] {
-        let limits = Limits {
-            drain: Duration::from_millis(400),
-            ..Limits::default()
-        };
+        let limits = Limits { drain: Duration::from_millis(400), ..Limits::default() };
         let site = Site::start(limits);
         let (at, tenant) = site.tenant("a", "127.0.0.1");
         let mut client = Dial::new(at, &tenant.authority, alpn).http().await;
         let body = first_chunk(&mut client, "/forever").await;
         let began = Instant::now();
         let report = site.server.shutdown().await;
-        assert_eq!(
-            report,
-            DrainReport {
-                finished: 0,
-                cut: 1
-            }
-        );
+        assert_eq!(report, DrainReport { finished: 0, cut: 1 });
         let took = began.elapsed();
-        assert!(
-            took >= Duration::from_millis(400) && took < Duration::from_secs(4),
-            "{took:?}"
-        );
+        assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(4), "{took:?}");
         body.collect().await.expect_err("it was cut");
         assert_eq!(tenant.connections.open(), 0);
     }
@@ -121,23 +92,14 @@ async fn an_upgraded_connection_counts_until_it_is_closed() {
         assert_eq!(&echoed, b"hello");
         tunnels.push(tunnel);
     }
-    assert_eq!(
-        (site.server.stats().open, tenant.connections.open()),
-        (2, 2)
-    );
+    assert_eq!((site.server.stats().open, tenant.connections.open()), (2, 2));
     drop(tunnels.pop());
     eventually("one is gone", || tenant.connections.open() == 1).await;
     let drained = tokio::spawn(site.server.shutdown());
     let (rest, end) = read_to_end(&mut tunnels[0]).await;
     end.expect("it ends in order");
     assert_eq!(rest, b"");
-    assert_eq!(
-        drained.await.unwrap(),
-        DrainReport {
-            finished: 1,
-            cut: 0
-        }
-    );
+    assert_eq!(drained.await.unwrap(), DrainReport { finished: 1, cut: 0 });
 }
 
 #[tokio::test]
@@ -154,11 +116,7 @@ async fn a_read_dies_with_its_client_and_a_write_does_not() {
             eventually("its client is gone", || tenant.connections.open() == 0).await;
             tenant.gate.notify_waiters();
             let report = site.server.shutdown().await;
-            assert_eq!(
-                tenant.passed_gate.load(Ordering::SeqCst),
-                survives,
-                "{method} {alpn}"
-            );
+            assert_eq!(tenant.passed_gate.load(Ordering::SeqCst), survives, "{method} {alpn}");
             assert_eq!(report.cut, 0);
         }
     }
@@ -166,32 +124,16 @@ async fn a_read_dies_with_its_client_and_a_write_does_not() {
 
 #[tokio::test]
 async fn a_connection_that_never_asked_does_not_hold_the_drain() {
-    let limits = Limits {
-        drain: Duration::from_secs(20),
-        ..Limits::default()
-    };
+    let limits = Limits { drain: Duration::from_secs(20), ..Limits::default() };
     let site = Site::start(limits);
     let (at, tenant) = site.tenant("a", "127.0.0.1");
-    let _silent = Dial::new(at, &tenant.authority, "http/1.1")
-        .tls()
-        .await
-        .unwrap();
+    let _silent = Dial::new(at, &tenant.authority, "http/1.1").tls().await.unwrap();
     let _in_handshake = tokio::net::TcpStream::connect(at.0).await.unwrap();
     eventually("both are there", || tenant.connections.open() == 2).await;
     let began = Instant::now();
     let report = site.server.shutdown().await;
-    assert_eq!(
-        report,
-        DrainReport {
-            finished: 2,
-            cut: 0
-        }
-    );
-    assert!(
-        began.elapsed() < Duration::from_secs(12),
-        "{:?}",
-        began.elapsed()
-    );
+    assert_eq!(report, DrainReport { finished: 2, cut: 0 });
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -213,10 +155,7 @@ async fn a_response_during_a_drain_says_that_the_connection_ends() {
 #[tokio::test]
 async fn the_connections_of_a_removed_tenant_end_and_no_others() {
     for alpn in ["http/1.1", "h2"] {
-        let limits = Limits {
-            removal: Duration::from_millis(300),
-            ..fast()
-        };
+        let limits = Limits { removal: Duration::from_millis(300), ..fast() };
         let site = Site::start(limits);
         let (a, tenant_a) = site.tenant("a", "127.0.0.1");
         let (b, tenant_b) = site.tenant("b", "127.0.0.2");

@@ -31,27 +31,12 @@ async fn a_client_is_who_its_certificate_says_if_the_ca_vouches_for_it() {
     let past = rcgen::date_time_ymd(2001, 1, 1);
     let future = rcgen::date_time_ymd(2999, 1, 1);
     let cases = [
-        (
-            own.client("eve", &["system:masters"], |_| {}),
-            r#"eve ["system:masters"]"#,
-        ),
+        (own.client("eve", &["system:masters"], |_| {}), r#"eve ["system:masters"]"#),
         (own.client("nobody", &[], |_| {}), "nobody []"),
-        (
-            own.client("any", &[], |p| p.extended_key_usages.clear()),
-            "any []",
-        ),
-        (
-            other.authority.client("eve", &["system:masters"], |_| {}),
-            "untrusted: UnknownIssuer",
-        ),
-        (
-            own.client("late", &[], |p| p.not_after = past),
-            "untrusted: CertExpired",
-        ),
-        (
-            own.client("early", &[], |p| p.not_before = future),
-            "untrusted: CertNotValidYet",
-        ),
+        (own.client("any", &[], |p| p.extended_key_usages.clear()), "any []"),
+        (other.authority.client("eve", &["system:masters"], |_| {}), "untrusted: UnknownIssuer"),
+        (own.client("late", &[], |p| p.not_after = past), "untrusted: CertExpired"),
+        (own.client("early", &[], |p| p.not_before = future), "untrusted: CertNotValidYet"),
         (
             own.client("server", &[], |p| {
                 p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -78,10 +63,7 @@ async fn a_certificate_without_its_key_is_worth_nothing() {
         assert!(ended, "the server went on");
     }
     eventually("both failures are counted", || {
-        site.server
-            .stats()
-            .handshake_failed(HandshakeFailure::Protocol)
-            == 2
+        site.server.stats().handshake_failed(HandshakeFailure::Protocol) == 2
     })
     .await;
     assert_eq!(site.server.stats().requests, 0);
@@ -115,9 +97,7 @@ impl MismatchedKey {
         let Ok(mut stream) = connector.connect(at.ip().into(), tcp).await else {
             return true;
         };
-        let sent = stream
-            .write_all(b"GET /who HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await;
+        let sent = stream.write_all(b"GET /who HTTP/1.1\r\nhost: x\r\n\r\n").await;
         let (read, end) = read_to_end(&mut stream).await;
         read.is_empty() && (sent.is_err() || end.is_err())
     }
@@ -145,10 +125,7 @@ async fn a_tenant_without_a_certificate_fails_the_handshake_and_is_counted() {
     let failed = Dial::new(at, &tenant.authority, "h2").tls().await;
     failed.expect_err("there was nothing to show");
     eventually("it is counted", || {
-        site.server
-            .stats()
-            .handshake_failed(HandshakeFailure::Certificate)
-            == 1
+        site.server.stats().handshake_failed(HandshakeFailure::Certificate) == 1
     })
     .await;
     eventually("its places are free", || tenant.connections.open() == 0).await;

@@ -81,10 +81,7 @@ impl TestTenant {
         let identity = match &peer.identity {
             ClientIdentity::None => "none".to_owned(),
             ClientIdentity::Trusted(certificate) => {
-                format!(
-                    "{} {:?}",
-                    certificate.common_name, certificate.organizations
-                )
+                format!("{} {:?}", certificate.common_name, certificate.organizations)
             }
             ClientIdentity::Untrusted(why) => {
                 format!("untrusted: {}", std::error::Error::source(why).unwrap())
@@ -234,25 +231,15 @@ struct Site {
 
 impl Site {
     fn start(limits: Limits) -> Self {
-        Self::with(limits, 2, Listen::Wildcard { port: 0 }, &mut |_, _, _| {
-            Ok(())
-        })
+        Self::with(limits, 2, Listen::Wildcard { port: 0 }, &mut |_, _, _| Ok(()))
     }
 
     fn with(limits: Limits, workers: u32, listen: Listen, hook: &mut OnListener<'_>) -> Self {
         let directory = Arc::new(TestDirectory::default());
-        let config = Config {
-            workers: NonZeroU32::new(workers).unwrap(),
-            listen,
-            limits,
-        };
+        let config = Config { workers: NonZeroU32::new(workers).unwrap(), listen, limits };
         let server = Server::start(&config, &directory, hook).unwrap();
         let port = server.addresses().first().map_or(0, SocketAddr::port);
-        Self {
-            server,
-            directory,
-            port,
-        }
+        Self { server, directory, port }
     }
 
     /// A tenant whose certificate is for its address and for the name `both.example`.
@@ -271,10 +258,7 @@ impl Site {
 }
 
 fn fast() -> Limits {
-    Limits {
-        drain: Duration::from_secs(5),
-        ..Limits::default()
-    }
+    Limits { drain: Duration::from_secs(5), ..Limits::default() }
 }
 
 /// Waits for something that another thread does, for at most 5 s.

@@ -26,10 +26,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        }
+        Self { issuer: Issuer::new(params, key), certificate }
     }
 
     pub(super) fn roots(&self) -> RootCertStore {
@@ -54,13 +51,9 @@ impl Authority {
         let mut params = CertificateParams::new([]).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.distinguished_name = DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
+        params.distinguished_name.push(DnType::CommonName, common_name);
         for organization in organizations {
-            params
-                .distinguished_name
-                .push(DnType::OrganizationName, *organization);
+            params.distinguished_name.push(DnType::OrganizationName, *organization);
         }
         change(&mut params);
         self.sign(&params)

@@ -42,11 +42,7 @@ async fn the_address_alone_selects_the_tenant() {
                 assert!(body.contains(http), "{body}");
             }
         }
-        assert_eq!(
-            tenant.signed.load(Ordering::SeqCst),
-            1,
-            "signed once for all"
-        );
+        assert_eq!(tenant.signed.load(Ordering::SeqCst), 1, "signed once for all");
     }
     assert_eq!(site.server.stats().requests, 16);
 }
@@ -92,10 +88,7 @@ async fn a_connection_is_served_by_the_worker_that_owns_its_address() {
         // One certificate: all three were served from one worker's cache.
         assert_eq!(tenant.signed.load(Ordering::SeqCst), 1);
     }
-    assert!(
-        owners.len() > 1,
-        "the addresses all have one owner: choose others"
-    );
+    assert!(owners.len() > 1, "the addresses all have one owner: choose others");
     let stats = site.server.stats();
     assert_eq!((stats.accepted, stats.admitted), (36, 36));
     // The kernel spreads by port numbers: that none of 36 needed it is 3^-36.
@@ -117,10 +110,7 @@ async fn http_without_tls_is_told_so() {
         assert_eq!(String::from_utf8(answer).unwrap(), expected);
     }
     eventually("both are counted", || {
-        site.server
-            .stats()
-            .handshake_failed(HandshakeFailure::Plaintext)
-            == 2
+        site.server.stats().handshake_failed(HandshakeFailure::Plaintext) == 2
     })
     .await;
 }
@@ -181,17 +171,10 @@ fn configurations_are_kept_within_their_bound() {
     assert_eq!(signed(), 2);
     get(3);
     assert_eq!(cache.len(), 2);
-    assert!(
-        Arc::ptr_eq(&first, &get(1)),
-        "the one visited least recently goes"
-    );
+    assert!(Arc::ptr_eq(&first, &get(1)), "the one visited least recently goes");
     get(2);
     assert_eq!(signed(), 4);
     tenant.generation.fetch_add(1, Ordering::SeqCst);
     get(2);
-    assert_eq!(
-        (signed(), cache.len()),
-        (5, 2),
-        "another identity is another certificate"
-    );
+    assert_eq!((signed(), cache.len()), (5, 2), "another identity is another certificate");
 }
