@@ -1,0 +1,190 @@
+//! A [`Registrar`] in memory, for tests of the control port and the command line.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+
+use crate::addr::ClusterAddr;
+use crate::register::{
+    CaPem, ClusterName, ClusterSummary, Fault, NodeSpec, RegisterError, RegisterRequest, Registrar,
+};
+
+/// A CA that is well formed.
+pub(crate) fn test_ca() -> CaPem {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default()
+        .self_signed(&key)
+        .unwrap();
+    CaPem {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+/// One cluster of a [`FakeRegistrar`].
+#[derive(Clone, Debug)]
+pub(crate) struct FakeCluster {
+    pub(crate) address: ClusterAddr,
+    pub(crate) request: RegisterRequest,
+    pub(crate) nodes: BTreeMap<String, NodeSpec>,
+    pub(crate) fault: Fault,
+}
+
+/// Clusters in memory.
+#[derive(Debug, Default)]
+pub(crate) struct FakeRegistrar {
+    pub(crate) clusters: Mutex<BTreeMap<ClusterName, FakeCluster>>,
+    /// How long every change takes.
+    pub(crate) delay: Duration,
+    /// How many clusters fit, 0 for any number.
+    pub(crate) capacity: usize,
+    /// The next change fails with this.
+    pub(crate) next_failure: Mutex<Option<RegisterError>>,
+}
+
+impl FakeRegistrar {
+    /// A copy of one cluster.
+    pub(crate) fn get(&self, name: &str) -> Option<FakeCluster> {
+        self.clusters.lock().get(&name.parse().unwrap()).cloned()
+    }
+
+    async fn change(&self) -> Result<(), RegisterError> {
+        tokio::time::sleep(self.delay).await;
+        self.next_failure.lock().take().map_or(Ok(()), Err)
+    }
+
+    fn with<T>(
+        &self,
+        name: &ClusterName,
+        act: impl FnOnce(&mut FakeCluster) -> T,
+    ) -> Result<T, RegisterError> {
+        let mut clusters = self.clusters.lock();
+        let cluster = clusters.get_mut(name);
+        cluster
+            .map(act)
+            .ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
+    }
+}
+
+fn summary(name: &ClusterName, cluster: &FakeCluster) -> ClusterSummary {
+    ClusterSummary {
+        namespace: name.namespace.clone(),
+        name: name.name.clone(),
+        address: cluster.address.0,
+        active: cluster.nodes.values().any(NodeSpec::control_plane),
+        nodes: cluster.nodes.len(),
+        version: cluster.request.version.clone().unwrap_or("v1.36.3".into()),
+        created: "2026-11-21T09:00:00Z".into(),
+    }
+}
+
+impl Registrar for FakeRegistrar {
+    fn register<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        request: RegisterRequest,
+    ) -> BoxFuture<'a, Result<ClusterAddr, RegisterError>> {
+        Box::pin(async move {
+            self.change().await?;
+            let mut clusters = self.clusters.lock();
+            if let Some(known) = clusters.get(name) {
+                return Ok(known.address);
+            }
+            if self.capacity > 0 && clusters.len() >= self.capacity {
+                return Err(RegisterError::Address {
+                    cluster: name.clone(),
+                    source: "the pool is empty".into(),
+                });
+            }
+            let next = 0x0a00_0001 + u32::try_from(clusters.len()).unwrap();
+            let address = request
+                .address
+                .unwrap_or(SocketAddr::from((Ipv4Addr::from_bits(next), 6443)));
+            let cluster = FakeCluster {
+                address: ClusterAddr(address),
+                request,
+                nodes: BTreeMap::new(),
+                fault: Fault::None,
+            };
+            clusters.insert(name.clone(), cluster);
+            Ok(ClusterAddr(address))
+        })
+    }
+
+    fn unregister<'a>(&'a self, name: &'a ClusterName) -> BoxFuture<'a, Result<(), RegisterError>> {
+        Box::pin(async move {
+            self.change().await?;
+            let gone = self.clusters.lock().remove(name);
+            gone.map(drop)
+                .ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
+        })
+    }
+
+    fn put_node<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: NodeSpec,
+    ) -> BoxFuture<'a, Result<(), RegisterError>> {
+        Box::pin(async move {
+            self.change().await?;
+            self.with(name, |cluster| {
+                if !node.control_plane() && !cluster.nodes.values().any(NodeSpec::control_plane) {
+                    return Err(RegisterError::NotActivated(name.clone()));
+                }
+                cluster.nodes.insert(node.name.clone(), node);
+                Ok(())
+            })?
+        })
+    }
+
+    fn remove_node<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: &'a str,
+    ) -> BoxFuture<'a, Result<(), RegisterError>> {
+        Box::pin(async move {
+            self.change().await?;
+            let gone = self.with(name, |cluster| cluster.nodes.remove(node))?;
+            gone.map(drop).ok_or_else(|| RegisterError::UnknownNode {
+                cluster: name.clone(),
+                node: node.to_owned(),
+            })
+        })
+    }
+
+    fn cluster(&self, name: &ClusterName) -> Option<ClusterSummary> {
+        self.with(name, |cluster| summary(name, cluster)).ok()
+    }
+
+    fn clusters(&self, after: Option<&ClusterName>, limit: usize) -> Vec<ClusterSummary> {
+        let clusters = self.clusters.lock();
+        clusters
+            .iter()
+            .filter(|(name, _)| after.is_none_or(|after| *name > after))
+            .take(limit)
+            .map(|(name, cluster)| summary(name, cluster))
+            .collect()
+    }
+
+    fn nodes(&self, name: &ClusterName) -> Result<Vec<NodeSpec>, RegisterError> {
+        self.with(name, |cluster| cluster.nodes.values().cloned().collect())
+    }
+
+    fn kubeconfig(&self, name: &ClusterName) -> Result<String, RegisterError> {
+        self.with(name, |cluster| {
+            format!("kind: Config\nserver: https://{}\n", cluster.address)
+        })
+    }
+
+    fn secrets(&self, name: &ClusterName) -> Result<String, RegisterError> {
+        let secret = |suffix| format!("kind: Secret\nmetadata:\n  name: {}-{suffix}\n", name.name);
+        self.with(name, |_| format!("{}---\n{}", secret("ca"), secret("etcd")))
+    }
+
+    fn set_fault(&self, name: &ClusterName, fault: Fault) -> Result<(), RegisterError> {
+        self.with(name, |cluster| cluster.fault = fault)
+    }
+}
