@@ -98,6 +98,12 @@ holes! {
     DnsReason = "dns-reason",
     /// Its message.
     DnsMessage = "dns-message",
+    /// The addresses of coredns with their ports, a list.
+    DnsSubsets = "dns-subsets",
+    /// The endpoints of coredns, a list.
+    DnsEndpoints = "dns-endpoints",
+    /// The uid of the Service kube-dns.
+    DnsServiceUid = "dns-service-uid",
     /// The uid of the `DaemonSet` kube-proxy.
     DaemonSetUid = "daemonset-uid",
     /// The uid of the `Deployment` coredns.
@@ -200,9 +206,11 @@ impl Template {
             .get_mut("metadata")
             .and_then(Value::as_object_mut)
             .ok_or(TemplateError::NotAnObject)?;
-        for (field, hole) in
-            [("uid", "«uid»"), ("creationTimestamp", "«created»"), ("resourceVersion", "«rv»")]
-        {
+        for (field, hole) in [
+            ("uid", "«uid»"),
+            ("creationTimestamp", "«created»"),
+            ("resourceVersion", "«rv»"),
+        ] {
             metadata.insert(field.into(), hole.into());
         }
         let encoded = Object::encode(&object);
@@ -212,7 +220,12 @@ impl Template {
             object: format!("{} {}", object["kind"], object["metadata"]["name"]),
             name: name.to_owned(),
         })?;
-        Ok(Self { bytes, holes, rest: encoded.rest(), labels })
+        Ok(Self {
+            bytes,
+            holes,
+            rest: encoded.rest(),
+            labels,
+        })
     }
 
     /// The labels that every rendering has.
@@ -232,7 +245,10 @@ impl Template {
         }
         out.extend_from_slice(&self.bytes[done..]);
         let json: Bytes = out.freeze();
-        let meta = Meta { resource_version, labels };
+        let meta = Meta {
+            resource_version,
+            labels,
+        };
         Object::from_parts(json, self.rest, meta)
     }
 }
@@ -249,9 +265,11 @@ fn cut(text: &str) -> Result<Cut, &str> {
         // A whole value loses the quotes that made the template JSON.
         let (before, name, after) = match name.strip_prefix('=') {
             None => (before, name, after),
-            Some(name) => {
-                (before.strip_suffix('"').ok_or(name)?, name, after.strip_prefix('"').ok_or(name)?)
-            }
+            Some(name) => (
+                before.strip_suffix('"').ok_or(name)?,
+                name,
+                after.strip_prefix('"').ok_or(name)?,
+            ),
         };
         bytes.extend_from_slice(before.as_bytes());
         let at = u32::try_from(bytes.len()).map_err(|_| name)?;
@@ -325,8 +343,14 @@ mod tests {
             }))
         };
         for text in ["«no-such»", "«node", "x«=nodes»", "«=nodes» "] {
-            assert!(matches!(with(text), Err(TemplateError::UnknownHole { .. })), "{text}");
+            assert!(
+                matches!(with(text), Err(TemplateError::UnknownHole { .. })),
+                "{text}"
+            );
         }
-        assert!(matches!(Template::new(json!([])), Err(TemplateError::NotAnObject)));
+        assert!(matches!(
+            Template::new(json!([])),
+            Err(TemplateError::NotAnObject)
+        ));
     }
 }

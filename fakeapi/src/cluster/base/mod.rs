@@ -1,6 +1,7 @@
 //! What a cluster holds below what its clients wrote: the baseline, and its nodes.
 
 mod change;
+mod dns;
 mod facts;
 mod network;
 mod read;
@@ -74,8 +75,9 @@ struct Activation {
     at: i64,
     /// The revision of the `DaemonSet` kube-proxy, whose status counts the nodes; 0 as it came.
     daemonset: u64,
-    /// The revision of the Deployment coredns, whose `ReplicaSet` has the next; 0 as it came.
-    deployment: u64,
+    /// The revision of the first object that speaks of the coredns pods, the others' follow; 0 as
+    /// they came.
+    dns: u64,
 }
 
 /// The etcd member that leads.

@@ -31,7 +31,8 @@ enum Derived<'a> {
 
 impl Base for ClusterBase {
     fn get(&self, key: &Key) -> Option<Arc<Object>> {
-        self.render(key, Timestamp::now().as_second(), None).map(Arc::new)
+        self.render(key, Timestamp::now().as_second(), None)
+            .map(Arc::new)
     }
 
     fn scan(
@@ -103,16 +104,13 @@ impl ClusterBase {
     /// The revision of an object of the baseline whose status counts pods, once it has counted.
     fn moved(&self, key: &Key) -> Option<u64> {
         let activation = self.activation?;
-        let revision = if *key == self.baseline.daemonset {
-            activation.daemonset
-        } else if *key == self.baseline.deployment {
-            activation.deployment
-        } else if *key == self.baseline.replicaset && activation.deployment > 0 {
-            activation.deployment + 1
-        } else {
-            0
-        };
-        (revision > 0).then_some(revision)
+        let keys = &self.baseline.keys;
+        if *key == keys.daemonset {
+            return Some(activation.daemonset).filter(|revision| *revision > 0);
+        }
+        let place = keys.dns().into_iter().position(|dns| dns == key)?;
+        let place = u64::try_from(place).ok()?;
+        (activation.dns > 0).then(|| activation.dns + place)
     }
 
     /// The uid of an object that came with activation.
@@ -215,7 +213,10 @@ impl ClusterBase {
         let baseline = baseline
             .filter(move |entry| active || entry.stage == Stage::Bare)
             .map(|entry| (&*entry.key.namespace, Cow::Borrowed(&*entry.key.name)));
-        merge(baseline.peekable(), self.derived_places(scope, after).peekable())
+        merge(
+            baseline.peekable(),
+            self.derived_places(scope, after).peekable(),
+        )
     }
 
     fn derived_places<'a>(

@@ -28,7 +28,7 @@ struct ActivationState {
     first: u64,
     at: i64,
     daemonset: u64,
-    deployment: u64,
+    dns: u64,
 }
 
 /// Where something is since when.
@@ -59,7 +59,7 @@ impl ClusterBase {
                 first: a.first,
                 at: a.at,
                 daemonset: a.daemonset,
-                deployment: a.deployment,
+                dns: a.dns,
             }),
             leader: leader.as_ref().map(|leader| Place {
                 node: leader.node.to_string(),
@@ -82,11 +82,13 @@ impl ClusterBase {
             first: a.first,
             at: a.at,
             daemonset: a.daemonset,
-            deployment: a.deployment,
+            dns: a.dns,
         });
         this.nodes = NodeTable::from_states(state.nodes, &this.first_version);
-        this.leader =
-            state.leader.map(|place| Leader { node: place.node.into(), since: place.since });
+        this.leader = state.leader.map(|place| Leader {
+            node: place.node.into(),
+            since: place.since,
+        });
         this.dns = state.dns.map(|place| DnsHost {
             node: place.node.into(),
             revision: place.revision,

@@ -17,6 +17,9 @@ use super::super::template::{Fill, Hole, Template, escaped};
 use super::network::{Network, host};
 use super::{ClusterBase, DNS_PODS};
 
+/// The number of a node's first pod that has an address of its own; a bridge has the first.
+pub(super) const FIRST_POD: u32 = 2;
+
 /// How long the day is in RFC 3339.
 const DAY: usize = "2026-11-21".len();
 
@@ -42,7 +45,9 @@ impl View<'_> {
         let labels = match self.node {
             Some((name, node)) if self.key.resource == RESOURCES.nodes => {
                 let labels = node.labels(name, self.base.nodes.etcd(name).is_some());
-                let labels = labels.into_iter().map(|(key, value)| (key.into(), value.into()));
+                let labels = labels
+                    .into_iter()
+                    .map(|(key, value)| (key.into(), value.into()));
                 labels.collect()
             }
             _ => self.template.labels().clone(),
@@ -67,7 +72,8 @@ impl View<'_> {
 
     /// The version by which the object's images are chosen.
     fn image_version(&self) -> &str {
-        self.node.map_or(&self.base.first_version, |(_, node)| &node.version)
+        self.node
+            .map_or(&self.base.first_version, |(_, node)| &node.version)
     }
 
     fn fill_cluster(&self, hole: Hole, out: &mut BytesMut) -> bool {
@@ -104,6 +110,7 @@ impl View<'_> {
 
     fn fill_status(&self, hole: Hole, out: &mut BytesMut) -> bool {
         let up = self.base.dns.is_some();
+        let keys = &self.base.baseline.keys;
         match hole {
             Hole::Nodes => put(out, self.base.nodes.len()),
             Hole::DnsReady => put(out, if up { DNS_PODS } else { 0 }),
@@ -113,9 +120,12 @@ impl View<'_> {
             Hole::DnsReason => put(out, "MinimumReplicasUnavailable"),
             Hole::DnsMessage if up => put(out, "Deployment has minimum availability."),
             Hole::DnsMessage => put(out, "Deployment does not have minimum availability."),
-            Hole::DaemonSetUid => put(out, self.base.baseline_uid(&self.base.baseline.daemonset)),
-            Hole::DeploymentUid => put(out, self.base.baseline_uid(&self.base.baseline.deployment)),
-            Hole::ReplicaSetUid => put(out, self.base.baseline_uid(&self.base.baseline.replicaset)),
+            Hole::DaemonSetUid => put(out, self.base.baseline_uid(&keys.daemonset)),
+            Hole::DeploymentUid => put(out, self.base.baseline_uid(&keys.deployment)),
+            Hole::ReplicaSetUid => put(out, self.base.baseline_uid(&keys.replicaset)),
+            Hole::DnsServiceUid => put(out, self.base.baseline_uid(&keys.dns_service)),
+            Hole::DnsSubsets => put(out, self.base.dns_subsets()),
+            Hole::DnsEndpoints => put(out, self.base.dns_endpoints()),
             Hole::LeaderFrom => {
                 let since = self.base.leader.as_ref().map_or(self.created, |l| l.since);
                 put(out, heartbeat::rfc3339(since));
@@ -151,7 +161,7 @@ impl View<'_> {
                 Some(uuid) => escaped(uuid, out),
                 None => put(out, Uuid::new_v5(&node_uid(), b"system")),
             },
-            Hole::PodIp => put(out, network.pod(node.ordinal, 2 + self.index)),
+            Hole::PodIp => put(out, network.pod(node.ordinal, FIRST_POD + self.index)),
             Hole::VolumeSuffix => put(out, suffix(spread(self.own("volume").as_u64_pair().0, 0))),
             Hole::ContainerId => put(out, self.digest("container")),
             Hole::ImageDigest => put(out, self.image_digest()),
@@ -195,7 +205,9 @@ impl Fill for View<'_> {
             Hole::Name => escaped(&self.key.name, out),
             _ if self.fill_cluster(hole, out) || self.fill_status(hole, out) => {}
             _ => {
-                let (name, node) = self.node.expect("only what nodes bring has holes for nodes");
+                let (name, node) = self
+                    .node
+                    .expect("only what nodes bring has holes for nodes");
                 self.fill_node(name, node, hole, out);
             }
         }
@@ -270,5 +282,9 @@ fn put(out: &mut BytesMut, text: impl Display) {
 pub(super) fn pod_template<'a>(base: &'a ClusterBase, kind: PodKind, node: &str) -> &'a Template {
     let templates = &base.baseline.nodes;
     let leads = base.leader.as_ref().is_some_and(|l| &*l.node == node);
-    if kind == PodKind::Etcd && leads { &templates.etcd_leader } else { templates.pod(kind) }
+    if kind == PodKind::Etcd && leads {
+        &templates.etcd_leader
+    } else {
+        templates.pod(kind)
+    }
 }

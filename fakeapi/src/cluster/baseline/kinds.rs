@@ -15,6 +15,12 @@ pub struct Resources {
     pub leases: ResourceId,
     /// `configmaps`
     pub configmaps: ResourceId,
+    /// `services`
+    pub services: ResourceId,
+    /// `endpoints`
+    pub endpoints: ResourceId,
+    /// `endpointslices.discovery.k8s.io`
+    pub slices: ResourceId,
     /// `daemonsets.apps`
     pub daemonsets: ResourceId,
     /// `deployments.apps`
@@ -29,6 +35,9 @@ pub static RESOURCES: LazyLock<Resources> = LazyLock::new(|| Resources {
     pods: ResourceId::of("", "pods"),
     leases: ResourceId::of("coordination.k8s.io", "leases"),
     configmaps: ResourceId::of("", "configmaps"),
+    services: ResourceId::of("", "services"),
+    endpoints: ResourceId::of("", "endpoints"),
+    slices: ResourceId::of("discovery.k8s.io", "endpointslices"),
     daemonsets: ResourceId::of("apps", "daemonsets"),
     deployments: ResourceId::of("apps", "deployments"),
     replicasets: ResourceId::of("apps", "replicasets"),

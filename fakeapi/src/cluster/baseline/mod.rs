@@ -4,10 +4,12 @@
 //! first controllers add when the first control-plane node comes up. Providers tell "not yet
 //! initialised" from "initialised" by the second one being absent.
 
+mod aggregate;
 mod images;
 mod kinds;
 
 use apiserver::storage::{Key, Scope};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use images::ImageTags;
@@ -113,6 +115,54 @@ pub struct Entry {
     pub position: u32,
 }
 
+/// The default RBAC policy, in either of two forms.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Policy {
+    Objects(Vec<Value>),
+    List { items: Vec<Value> },
+}
+
+/// The keys of objects that others refer to, or that nodes change.
+#[derive(Debug)]
+pub(super) struct Keys {
+    pub(super) daemonset: Key,
+    pub(super) dns_service: Key,
+    pub(super) deployment: Key,
+    pub(super) replicaset: Key,
+    pub(super) endpoints: Key,
+    pub(super) slice: Key,
+}
+
+impl Keys {
+    fn new(entries: &[Entry]) -> Result<Self, BaselineError> {
+        let find = |resource, what| {
+            let added = |entry: &&Entry| entry.stage == Stage::Activated;
+            let mut added = entries.iter().filter(added).map(|entry| &entry.key);
+            let found = added.find(|key| key.resource == resource);
+            found.cloned().ok_or(BaselineError::Missing(what))
+        };
+        Ok(Self {
+            daemonset: find(RESOURCES.daemonsets, "DaemonSet")?,
+            dns_service: find(RESOURCES.services, "Service")?,
+            deployment: find(RESOURCES.deployments, "Deployment")?,
+            replicaset: find(RESOURCES.replicasets, "ReplicaSet")?,
+            endpoints: find(RESOURCES.endpoints, "Endpoints")?,
+            slice: find(RESOURCES.slices, "EndpointSlice")?,
+        })
+    }
+
+    /// What speaks of the coredns pods, in the order in which it changes with them.
+    pub(super) fn dns(&self) -> [&Key; 4] {
+        [
+            &self.deployment,
+            &self.replicaset,
+            &self.endpoints,
+            &self.slice,
+        ]
+    }
+}
+
 /// The objects of every cluster, built once.
 #[derive(Debug)]
 pub struct Baseline {
@@ -123,26 +173,22 @@ pub struct Baseline {
     /// Where in `entries` the objects of stage [`Stage::Activated`] are, in order of position.
     activated: Vec<u32>,
     pub(super) nodes: NodeTemplates,
-    pub(super) daemonset: Key,
-    pub(super) deployment: Key,
-    pub(super) replicaset: Key,
-}
-
-/// The default policy as it is generated.
-#[derive(serde::Deserialize)]
-struct Policy {
-    items: Vec<Value>,
+    pub(super) keys: Keys,
 }
 
 impl Baseline {
-    /// Builds the baseline; `rbac` is the release's default policy, a `List` in JSON.
+    /// Builds the baseline; `rbac` is the release's default policy, as a JSON list of objects or
+    /// an object of kind List.
     ///
     /// # Errors
     /// When a document is not what it should be; tests make sure that none is.
     pub fn new(rbac: &[u8]) -> Result<Self, BaselineError> {
         let mut bare = documents("bare.yaml", BARE)?;
         bare.extend(documents("flowcontrol.yaml", FLOW_CONTROL)?);
-        bare.extend(serde_json::from_slice::<Policy>(rbac).map_err(BaselineError::Rbac)?.items);
+        let mut policy = serde_json::from_slice(rbac).map_err(BaselineError::Rbac)?;
+        let (Policy::Objects(objects) | Policy::List { items: objects }) = &mut policy;
+        aggregate::aggregate(objects);
+        bare.append(objects);
         let mut activated = controllers();
         activated.extend(with_copies(documents("kubeadm.yaml", KUBEADM)?)?);
         let mut entries = Vec::with_capacity(bare.len() + activated.len());
@@ -158,14 +204,8 @@ impl Baseline {
             .map(|(at, entry)| (entry.position, at))
             .collect();
         order.sort_unstable();
-        let key = |resource, what| {
-            let found = entries.iter().find(|entry| entry.key.resource == resource);
-            found.map(|entry| entry.key.clone()).ok_or(BaselineError::Missing(what))
-        };
         Ok(Self {
-            daemonset: key(RESOURCES.daemonsets, "DaemonSet")?,
-            deployment: key(RESOURCES.deployments, "Deployment")?,
-            replicaset: key(RESOURCES.replicasets, "ReplicaSet")?,
+            keys: Keys::new(&entries)?,
             nodes: NodeTemplates::new()?,
             entries,
             bare,
@@ -195,27 +235,43 @@ impl Baseline {
         scope: Scope<'a>,
         after: Option<(&str, &str)>,
     ) -> impl Iterator<Item = &'a Entry> {
-        let from = after.unwrap_or((scope.namespace.unwrap_or_default(), ""));
+        let first = (scope.namespace.unwrap_or_default(), "");
+        let after = after.filter(|after| *after >= first);
         let start = self.entries.partition_point(|entry| {
-            (entry.key.resource, entry.key.position()) < (scope.resource, from)
-                || after.is_some()
-                    && (entry.key.resource, entry.key.position()) == (scope.resource, from)
+            let place = (entry.key.resource, entry.key.position());
+            after.map_or(place < (scope.resource, first), |after| {
+                place <= (scope.resource, after)
+            })
         });
-        self.entries[start..].iter().take_while(move |entry| scope.covers(&entry.key))
+        self.entries[start..]
+            .iter()
+            .take_while(move |entry| scope.covers(&entry.key))
     }
 }
 
 /// The objects of a YAML stream.
 pub(super) fn documents(document: &'static str, text: &str) -> Result<Vec<Value>, BaselineError> {
-    serde_saphyr::from_multiple(text)
-        .map_err(|source| BaselineError::Yaml { document, source: Box::new(source) })
+    serde_saphyr::from_multiple(text).map_err(|source| BaselineError::Yaml {
+        document,
+        source: Box::new(source),
+    })
 }
 
 /// Fills in the pod templates that controllers copy from one object into another.
 fn with_copies(mut objects: Vec<Value>) -> Result<Vec<Value>, BaselineError> {
     for (from, template, to, place) in [
-        ("Deployment", "/spec/template/spec", "ReplicaSet", "/spec/template"),
-        ("DaemonSet", "/spec/template", "ControllerRevision", "/data/spec"),
+        (
+            "Deployment",
+            "/spec/template/spec",
+            "ReplicaSet",
+            "/spec/template",
+        ),
+        (
+            "DaemonSet",
+            "/spec/template",
+            "ControllerRevision",
+            "/data/spec",
+        ),
     ] {
         let kind = |kind| move |object: &&Value| object["kind"] == kind;
         let source = objects.iter().find(kind(from));
@@ -268,14 +324,27 @@ fn stage(
 ) -> Result<u32, BaselineError> {
     let mut count = 0;
     for object in objects {
-        let text =
-            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text = |pointer: &str| {
+            object
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let (version, kind) = (text("/apiVersion"), text("/kind"));
         let resource = kinds::resource(version, kind)
             .ok_or_else(|| BaselineError::Kind(format!("{version} {kind}")))?;
-        let key = Key::new(resource, text("/metadata/namespace"), text("/metadata/name"));
+        let key = Key::new(
+            resource,
+            text("/metadata/namespace"),
+            text("/metadata/name"),
+        );
         let template = Template::new(object)?;
-        entries.push(Entry { key, template, stage, position: count });
+        entries.push(Entry {
+            key,
+            template,
+            stage,
+            position: count,
+        });
         count += 1;
     }
     Ok(count)
@@ -284,16 +353,6 @@ fn stage(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn json_list(items: &Value) -> Vec<u8> {
-        json!({"kind": "List", "items": items}).to_string().into_bytes()
-    }
-
-    #[test]
-    fn the_generated_policy_is_in_the_baseline() {
-        let baseline = Baseline::new(apiserver::generated::rbac()).unwrap();
-        assert!(baseline.bare_revision() > 100);
-    }
 
     fn rbac() -> Value {
         json!([{
@@ -305,7 +364,7 @@ mod tests {
 
     #[test]
     fn every_document_is_a_template() {
-        let baseline = Baseline::new(&json_list(&rbac())).unwrap();
+        let baseline = Baseline::new(rbac().to_string().as_bytes()).unwrap();
         assert_eq!(baseline.bare_revision(), 12 + 19 + 1);
         let key = Key::new(
             kinds::resource("rbac.authorization.k8s.io/v1", "ClusterRole").unwrap(),
@@ -314,13 +373,23 @@ mod tests {
         );
         assert_eq!(baseline.find(&key).unwrap().stage, Stage::Bare);
         let positions: Vec<u32> = baseline.activation().map(|entry| entry.position).collect();
-        assert_eq!(positions, (0..u32::try_from(positions.len()).unwrap()).collect::<Vec<_>>());
+        assert_eq!(
+            positions,
+            (0..u32::try_from(positions.len()).unwrap()).collect::<Vec<_>>()
+        );
         assert!(positions.len() > 40);
     }
 
     #[test]
+    fn a_policy_may_be_of_kind_list() {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": rbac()});
+        let baseline = Baseline::new(list.to_string().as_bytes()).unwrap();
+        assert_eq!(baseline.bare_revision(), 12 + 19 + 1);
+    }
+
+    #[test]
     fn a_policy_that_repeats_or_is_unknown_is_refused() {
-        let build = |value: Value| Baseline::new(&json_list(&value));
+        let build = |value: Value| Baseline::new(value.to_string().as_bytes());
         let twice = json!([rbac()[0], rbac()[0]]);
         assert!(matches!(build(twice), Err(BaselineError::Twice(_))));
         let unknown = json!([{"apiVersion": "v1", "kind": "Nothing", "metadata": {"name": "x"}}]);
@@ -330,12 +399,17 @@ mod tests {
 
     #[test]
     fn a_range_begins_after_the_given_position_and_ends_with_its_scope() {
-        let baseline = Baseline::new(&json_list(&Value::Array(Vec::new()))).unwrap();
+        let baseline = Baseline::new(b"[]").unwrap();
         let resource = RESOURCES.configmaps;
         let names = |namespace, after| -> Vec<String> {
-            let scope = Scope { resource, namespace };
+            let scope = Scope {
+                resource,
+                namespace,
+            };
             let names = baseline.range(scope, after);
-            names.map(|e| format!("{}/{}", e.key.namespace, e.key.name)).collect()
+            names
+                .map(|e| format!("{}/{}", e.key.namespace, e.key.name))
+                .collect()
         };
         let all = names(None, None);
         let mut sorted = all.clone();
