@@ -5,6 +5,7 @@
 //! answers, `journal` is what survives, `fkas` is how clusters are registered.
 
 pub mod addr;
+pub mod app;
 pub mod cluster;
 pub mod datapath;
 pub mod fkas;

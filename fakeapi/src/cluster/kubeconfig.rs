@@ -60,11 +60,7 @@ pub fn authority_secrets(
     ca: &CertificateAuthority,
     etcd_ca: &CertificateAuthority,
 ) -> String {
-    format!(
-        "{}---\n{}",
-        authority_secret(name, "ca", ca),
-        authority_secret(name, "etcd", etcd_ca)
-    )
+    format!("{}---\n{}", authority_secret(name, "ca", ca), authority_secret(name, "etcd", etcd_ca))
 }
 
 fn authority_secret(name: &ClusterName, purpose: &str, authority: &CertificateAuthority) -> String {
@@ -160,9 +156,6 @@ mod tests {
                 },
             })
         };
-        assert_eq!(
-            documents,
-            [expected("c1-ca", &ca), expected("c1-etcd", &etcd)]
-        );
+        assert_eq!(documents, [expected("c1-ca", &ca), expected("c1-etcd", &etcd)]);
     }
 }

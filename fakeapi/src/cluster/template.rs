@@ -206,11 +206,9 @@ impl Template {
             .get_mut("metadata")
             .and_then(Value::as_object_mut)
             .ok_or(TemplateError::NotAnObject)?;
-        for (field, hole) in [
-            ("uid", "«uid»"),
-            ("creationTimestamp", "«created»"),
-            ("resourceVersion", "«rv»"),
-        ] {
+        for (field, hole) in
+            [("uid", "«uid»"), ("creationTimestamp", "«created»"), ("resourceVersion", "«rv»")]
+        {
             metadata.insert(field.into(), hole.into());
         }
         let encoded = Object::encode(&object);
@@ -220,12 +218,7 @@ impl Template {
             object: format!("{} {}", object["kind"], object["metadata"]["name"]),
             name: name.to_owned(),
         })?;
-        Ok(Self {
-            bytes,
-            holes,
-            rest: encoded.rest(),
-            labels,
-        })
+        Ok(Self { bytes, holes, rest: encoded.rest(), labels })
     }
 
     /// The labels that every rendering has.
@@ -245,10 +238,7 @@ impl Template {
         }
         out.extend_from_slice(&self.bytes[done..]);
         let json: Bytes = out.freeze();
-        let meta = Meta {
-            resource_version,
-            labels,
-        };
+        let meta = Meta { resource_version, labels };
         Object::from_parts(json, self.rest, meta)
     }
 }
@@ -265,11 +255,9 @@ fn cut(text: &str) -> Result<Cut, &str> {
         // A whole value loses the quotes that made the template JSON.
         let (before, name, after) = match name.strip_prefix('=') {
             None => (before, name, after),
-            Some(name) => (
-                before.strip_suffix('"').ok_or(name)?,
-                name,
-                after.strip_prefix('"').ok_or(name)?,
-            ),
+            Some(name) => {
+                (before.strip_suffix('"').ok_or(name)?, name, after.strip_prefix('"').ok_or(name)?)
+            }
         };
         bytes.extend_from_slice(before.as_bytes());
         let at = u32::try_from(bytes.len()).map_err(|_| name)?;
@@ -343,14 +331,8 @@ mod tests {
             }))
         };
         for text in ["«no-such»", "«node", "x«=nodes»", "«=nodes» "] {
-            assert!(
-                matches!(with(text), Err(TemplateError::UnknownHole { .. })),
-                "{text}"
-            );
+            assert!(matches!(with(text), Err(TemplateError::UnknownHole { .. })), "{text}");
         }
-        assert!(matches!(
-            Template::new(json!([])),
-            Err(TemplateError::NotAnObject)
-        ));
+        assert!(matches!(Template::new(json!([])), Err(TemplateError::NotAnObject)));
     }
 }

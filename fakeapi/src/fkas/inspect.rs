@@ -21,9 +21,8 @@ pub(super) fn clusters(control: &Control, query: &Query) -> Result<Answer, Contr
         Some(resource) => {
             let name: ClusterName = resource.parse()?;
             let found = control.registrar.cluster(&name);
-            let summary = found.ok_or(ControlError::Other {
-                source: RegisterError::UnknownCluster(name),
-            })?;
+            let summary =
+                found.ok_or(ControlError::Other { source: RegisterError::UnknownCluster(name) })?;
             Ok(Answer::json(encode(&summary)))
         }
         None => page(control, query),
@@ -59,11 +58,7 @@ fn limit(query: &Query) -> Result<usize, ControlError> {
         field: "limit",
         problem: format!("{text:?} is not a number"),
     })?;
-    Ok(if limit == 0 {
-        PAGE_DEFAULT
-    } else {
-        limit.min(PAGE_MAX)
-    })
+    Ok(if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) })
 }
 
 /// A name may hold anything, also "/" in its namespace, so the token is a pair.

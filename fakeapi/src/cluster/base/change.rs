@@ -29,11 +29,7 @@ struct Changes {
 
 impl Changes {
     fn new(first: u64, now: Timestamp) -> Self {
-        Self {
-            first,
-            now: now.as_second(),
-            list: Vec::new(),
-        }
+        Self { first, now: now.as_second(), list: Vec::new() }
     }
 
     /// The revision of the change that comes next.
@@ -42,31 +38,19 @@ impl Changes {
     }
 
     fn added(&mut self, key: Key) {
-        self.list.push(BaseChange {
-            kind: EventKind::Added,
-            key,
-            last: None,
-        });
+        self.list.push(BaseChange { kind: EventKind::Added, key, last: None });
     }
 
     /// Tells that an object changes; to be called before it does.
     fn modified(&mut self, base: &ClusterBase, key: Key) {
         let last = base.render(&key, self.now, None).map(Arc::new);
-        self.list.push(BaseChange {
-            kind: EventKind::Modified,
-            key,
-            last,
-        });
+        self.list.push(BaseChange { kind: EventKind::Modified, key, last });
     }
 
     /// Tells that an object goes; to be called before it does.
     fn deleted(&mut self, base: &ClusterBase, key: Key) {
         let last = base.render(&key, self.now, Some(self.next())).map(Arc::new);
-        self.list.push(BaseChange {
-            kind: EventKind::Deleted,
-            key,
-            last,
-        });
+        self.list.push(BaseChange { kind: EventKind::Deleted, key, last });
     }
 }
 
@@ -141,11 +125,7 @@ impl ClusterBase {
             self.count_dns(&mut changes);
         }
         self.nodes.remove(&name);
-        if self
-            .leader
-            .as_ref()
-            .is_some_and(|leader| leader.node == name)
-        {
+        if self.leader.as_ref().is_some_and(|leader| leader.node == name) {
             self.leader = None;
             if let Some(next) = self.nodes.oldest_control_plane() {
                 self.lead(next, &mut changes);
@@ -196,12 +176,8 @@ impl ClusterBase {
             self.first_version = version.into();
             self.version = self.first_version.clone();
         }
-        self.activation = Some(Activation {
-            first: changes.next(),
-            at: changes.now,
-            daemonset: 0,
-            dns: 0,
-        });
+        self.activation =
+            Some(Activation { first: changes.next(), at: changes.now, daemonset: 0, dns: 0 });
         for entry in self.baseline.activation() {
             changes.added(entry.key.clone());
         }
@@ -229,10 +205,7 @@ impl ClusterBase {
         }
         if spec.control_plane() && self.leader.is_none() {
             // Its pod is new: that it leads is no change of it.
-            self.leader = Some(Leader {
-                node: name,
-                since: changes.now,
-            });
+            self.leader = Some(Leader { node: name, since: changes.now });
         }
         if self.dns.is_none() {
             self.count_dns(changes);
@@ -270,10 +243,7 @@ impl ClusterBase {
             self.nodes.set_etcd(&name, etcd);
         }
         if news.promoted && self.leader.is_none() {
-            self.leader = Some(Leader {
-                node: name,
-                since: changes.now,
-            });
+            self.leader = Some(Leader { node: name, since: changes.now });
         }
     }
 
@@ -292,9 +262,7 @@ impl ClusterBase {
 
     fn dns_keys(&self) -> Vec<Key> {
         let names = self.dns_names();
-        names
-            .map(|name| Key::new(RESOURCES.pods, SYSTEM, &name))
-            .collect()
+        names.map(|name| Key::new(RESOURCES.pods, SYSTEM, &name)).collect()
     }
 
     /// Tells that the number of nodes changes; to be called before it does.
@@ -320,11 +288,7 @@ impl ClusterBase {
     /// Starts coredns on the oldest node, if there is one.
     fn place_dns(&mut self, changes: &mut Changes) {
         if let Some(node) = self.nodes.oldest() {
-            self.dns = Some(DnsHost {
-                node,
-                revision: changes.next(),
-                since: changes.now,
-            });
+            self.dns = Some(DnsHost { node, revision: changes.next(), since: changes.now });
             for key in self.dns_keys() {
                 changes.added(key);
             }
@@ -336,10 +300,7 @@ impl ClusterBase {
         let revision = changes.next();
         changes.modified(self, pod_key(PodKind::Etcd, &node));
         self.nodes.set_etcd(&node, revision);
-        self.leader = Some(Leader {
-            node,
-            since: changes.now,
-        });
+        self.leader = Some(Leader { node, since: changes.now });
     }
 
     /// Finds the newest version among control planes.

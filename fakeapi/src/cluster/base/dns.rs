@@ -21,11 +21,8 @@ impl ClusterBase {
             return json!([]);
         }
         let port = |name, port, protocol| json!({"name": name, "port": port, "protocol": protocol});
-        let ports = [
-            port("dns", 53, "UDP"),
-            port("dns-tcp", 53, "TCP"),
-            port("metrics", 9153, "TCP"),
-        ];
+        let ports =
+            [port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP"), port("metrics", 9153, "TCP")];
         json!([{"addresses": addresses, "ports": ports}])
     }
 

@@ -22,10 +22,7 @@ pub struct Network {
 impl Network {
     /// The networks of a cluster served at `ip`; `seed` chooses the nodes' network.
     pub fn new(ip: IpAddr, seed: u16) -> Self {
-        Self {
-            ipv6: ip.is_ipv6(),
-            number: seed,
-        }
+        Self { ipv6: ip.is_ipv6(), number: seed }
     }
 
     /// `IPv4` or `IPv6`.
@@ -35,29 +32,17 @@ impl Network {
 
     /// The network of Services: kubeadm's default.
     pub fn services(self) -> &'static str {
-        if self.ipv6 {
-            "fd00:10:96::/112"
-        } else {
-            "10.96.0.0/12"
-        }
+        if self.ipv6 { "fd00:10:96::/112" } else { "10.96.0.0/12" }
     }
 
     /// The network of pods, with room for 32,768 nodes.
     pub fn pods(self) -> &'static str {
-        if self.ipv6 {
-            "fd00:10:128::/48"
-        } else {
-            "10.128.0.0/9"
-        }
+        if self.ipv6 { "fd00:10:128::/48" } else { "10.128.0.0/9" }
     }
 
     /// The address of Service `kubernetes`.
     pub fn api_service(self) -> IpAddr {
-        if self.ipv6 {
-            SERVICE_IPV6
-        } else {
-            SERVICE_IPV4
-        }
+        if self.ipv6 { SERVICE_IPV6 } else { SERVICE_IPV4 }
     }
 
     /// The address of Service `kube-dns`: the tenth of the network, as kubeadm chooses it.
@@ -70,20 +55,12 @@ impl Network {
 
     /// The loopback address.
     pub fn loopback(self) -> IpAddr {
-        if self.ipv6 {
-            Ipv6Addr::LOCALHOST.into()
-        } else {
-            Ipv4Addr::LOCALHOST.into()
-        }
+        if self.ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
     }
 
     /// The unspecified address.
     pub fn any(self) -> IpAddr {
-        if self.ipv6 {
-            Ipv6Addr::UNSPECIFIED.into()
-        } else {
-            Ipv4Addr::UNSPECIFIED.into()
-        }
+        if self.ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
     }
 
     /// The address of the node with this number.

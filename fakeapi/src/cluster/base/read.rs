@@ -31,8 +31,7 @@ enum Derived<'a> {
 
 impl Base for ClusterBase {
     fn get(&self, key: &Key) -> Option<Arc<Object>> {
-        self.render(key, Timestamp::now().as_second(), None)
-            .map(Arc::new)
+        self.render(key, Timestamp::now().as_second(), None).map(Arc::new)
     }
 
     fn scan(
@@ -213,10 +212,7 @@ impl ClusterBase {
         let baseline = baseline
             .filter(move |entry| active || entry.stage == Stage::Bare)
             .map(|entry| (&*entry.key.namespace, Cow::Borrowed(&*entry.key.name)));
-        merge(
-            baseline.peekable(),
-            self.derived_places(scope, after).peekable(),
-        )
+        merge(baseline.peekable(), self.derived_places(scope, after).peekable())
     }
 
     fn derived_places<'a>(

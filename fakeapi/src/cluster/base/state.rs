@@ -85,10 +85,8 @@ impl ClusterBase {
             dns: a.dns,
         });
         this.nodes = NodeTable::from_states(state.nodes, &this.first_version);
-        this.leader = state.leader.map(|place| Leader {
-            node: place.node.into(),
-            since: place.since,
-        });
+        this.leader =
+            state.leader.map(|place| Leader { node: place.node.into(), since: place.since });
         this.dns = state.dns.map(|place| DnsHost {
             node: place.node.into(),
             revision: place.revision,

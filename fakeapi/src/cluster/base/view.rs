@@ -45,9 +45,7 @@ impl View<'_> {
         let labels = match self.node {
             Some((name, node)) if self.key.resource == RESOURCES.nodes => {
                 let labels = node.labels(name, self.base.nodes.etcd(name).is_some());
-                let labels = labels
-                    .into_iter()
-                    .map(|(key, value)| (key.into(), value.into()));
+                let labels = labels.into_iter().map(|(key, value)| (key.into(), value.into()));
                 labels.collect()
             }
             _ => self.template.labels().clone(),
@@ -72,8 +70,7 @@ impl View<'_> {
 
     /// The version by which the object's images are chosen.
     fn image_version(&self) -> &str {
-        self.node
-            .map_or(&self.base.first_version, |(_, node)| &node.version)
+        self.node.map_or(&self.base.first_version, |(_, node)| &node.version)
     }
 
     fn fill_cluster(&self, hole: Hole, out: &mut BytesMut) -> bool {
@@ -205,9 +202,7 @@ impl Fill for View<'_> {
             Hole::Name => escaped(&self.key.name, out),
             _ if self.fill_cluster(hole, out) || self.fill_status(hole, out) => {}
             _ => {
-                let (name, node) = self
-                    .node
-                    .expect("only what nodes bring has holes for nodes");
+                let (name, node) = self.node.expect("only what nodes bring has holes for nodes");
                 self.fill_node(name, node, hole, out);
             }
         }
@@ -282,9 +277,5 @@ fn put(out: &mut BytesMut, text: impl Display) {
 pub(super) fn pod_template<'a>(base: &'a ClusterBase, kind: PodKind, node: &str) -> &'a Template {
     let templates = &base.baseline.nodes;
     let leads = base.leader.as_ref().is_some_and(|l| &*l.node == node);
-    if kind == PodKind::Etcd && leads {
-        &templates.etcd_leader
-    } else {
-        templates.pod(kind)
-    }
+    if kind == PodKind::Etcd && leads { &templates.etcd_leader } else { templates.pod(kind) }
 }

@@ -10,15 +10,13 @@ const DEPTH: usize = 3;
 /// A rule that is there already is not repeated, and roles come in order of their names, so the
 /// outcome is the real controller's once it has come to rest.
 pub(super) fn aggregate(objects: &mut [Value]) {
-    let mut roles: Vec<usize> = (0..objects.len())
-        .filter(|at| objects[*at]["kind"] == "ClusterRole")
-        .collect();
+    let mut roles: Vec<usize> =
+        (0..objects.len()).filter(|at| objects[*at]["kind"] == "ClusterRole").collect();
     roles.sort_by_key(|at| objects[*at]["metadata"]["name"].to_string());
     for _ in 0..DEPTH {
         for gathering in &roles {
-            let Some(selectors) = objects[*gathering]["aggregationRule"]["clusterRoleSelectors"]
-                .as_array()
-                .cloned()
+            let Some(selectors) =
+                objects[*gathering]["aggregationRule"]["clusterRoleSelectors"].as_array().cloned()
             else {
                 continue;
             };
@@ -26,9 +24,7 @@ pub(super) fn aggregate(objects: &mut [Value]) {
             let given = selectors.iter().flat_map(|selector| {
                 let objects = &*objects;
                 let others = roles.iter().filter(move |at| *at != gathering);
-                others
-                    .map(move |at| &objects[*at])
-                    .filter(move |role| selects(selector, role))
+                others.map(move |at| &objects[*at]).filter(move |role| selects(selector, role))
             });
             for rule in given.filter_map(|role| role["rules"].as_array()).flatten() {
                 if !rules.contains(rule) {

@@ -26,11 +26,7 @@ const RELEASES: [(u32, ImageTags); 9] = [
 ];
 
 const fn tags(coredns: &'static str, etcd: &'static str, pause: &'static str) -> ImageTags {
-    ImageTags {
-        coredns,
-        etcd,
-        pause,
-    }
+    ImageTags { coredns, etcd, pause }
 }
 
 impl ImageTags {

@@ -154,12 +154,7 @@ impl Keys {
 
     /// What speaks of the coredns pods, in the order in which it changes with them.
     pub(super) fn dns(&self) -> [&Key; 4] {
-        [
-            &self.deployment,
-            &self.replicaset,
-            &self.endpoints,
-            &self.slice,
-        ]
+        [&self.deployment, &self.replicaset, &self.endpoints, &self.slice]
     }
 }
 
@@ -239,39 +234,23 @@ impl Baseline {
         let after = after.filter(|after| *after >= first);
         let start = self.entries.partition_point(|entry| {
             let place = (entry.key.resource, entry.key.position());
-            after.map_or(place < (scope.resource, first), |after| {
-                place <= (scope.resource, after)
-            })
+            after.map_or(place < (scope.resource, first), |after| place <= (scope.resource, after))
         });
-        self.entries[start..]
-            .iter()
-            .take_while(move |entry| scope.covers(&entry.key))
+        self.entries[start..].iter().take_while(move |entry| scope.covers(&entry.key))
     }
 }
 
 /// The objects of a YAML stream.
 pub(super) fn documents(document: &'static str, text: &str) -> Result<Vec<Value>, BaselineError> {
-    serde_saphyr::from_multiple(text).map_err(|source| BaselineError::Yaml {
-        document,
-        source: Box::new(source),
-    })
+    serde_saphyr::from_multiple(text)
+        .map_err(|source| BaselineError::Yaml { document, source: Box::new(source) })
 }
 
 /// Fills in the pod templates that controllers copy from one object into another.
 fn with_copies(mut objects: Vec<Value>) -> Result<Vec<Value>, BaselineError> {
     for (from, template, to, place) in [
-        (
-            "Deployment",
-            "/spec/template/spec",
-            "ReplicaSet",
-            "/spec/template",
-        ),
-        (
-            "DaemonSet",
-            "/spec/template",
-            "ControllerRevision",
-            "/data/spec",
-        ),
+        ("Deployment", "/spec/template/spec", "ReplicaSet", "/spec/template"),
+        ("DaemonSet", "/spec/template", "ControllerRevision", "/data/spec"),
     ] {
         let kind = |kind| move |object: &&Value| object["kind"] == kind;
         let source = objects.iter().find(kind(from));
@@ -324,27 +303,14 @@ fn stage(
 ) -> Result<u32, BaselineError> {
     let mut count = 0;
     for object in objects {
-        let text = |pointer: &str| {
-            object
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
+        let text =
+            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (version, kind) = (text("/apiVersion"), text("/kind"));
         let resource = kinds::resource(version, kind)
             .ok_or_else(|| BaselineError::Kind(format!("{version} {kind}")))?;
-        let key = Key::new(
-            resource,
-            text("/metadata/namespace"),
-            text("/metadata/name"),
-        );
+        let key = Key::new(resource, text("/metadata/namespace"), text("/metadata/name"));
         let template = Template::new(object)?;
-        entries.push(Entry {
-            key,
-            template,
-            stage,
-            position: count,
-        });
+        entries.push(Entry { key, template, stage, position: count });
         count += 1;
     }
     Ok(count)
@@ -373,10 +339,7 @@ mod tests {
         );
         assert_eq!(baseline.find(&key).unwrap().stage, Stage::Bare);
         let positions: Vec<u32> = baseline.activation().map(|entry| entry.position).collect();
-        assert_eq!(
-            positions,
-            (0..u32::try_from(positions.len()).unwrap()).collect::<Vec<_>>()
-        );
+        assert_eq!(positions, (0..u32::try_from(positions.len()).unwrap()).collect::<Vec<_>>());
         assert!(positions.len() > 40);
     }
 
@@ -402,14 +365,9 @@ mod tests {
         let baseline = Baseline::new(b"[]").unwrap();
         let resource = RESOURCES.configmaps;
         let names = |namespace, after| -> Vec<String> {
-            let scope = Scope {
-                resource,
-                namespace,
-            };
+            let scope = Scope { resource, namespace };
             let names = baseline.range(scope, after);
-            names
-                .map(|e| format!("{}/{}", e.key.namespace, e.key.name))
-                .collect()
+            names.map(|e| format!("{}/{}", e.key.namespace, e.key.name)).collect()
         };
         let all = names(None, None);
         let mut sorted = all.clone();

@@ -79,18 +79,11 @@ impl CertificateAuthority {
             PrivateKeyDer::Sec1(_) => KeyForm::Sec1,
             _ => KeyForm::Pkcs8,
         };
-        let this = Self {
-            certificate: certificate.as_ref().into(),
-            key: key.secret_der().into(),
-            form,
-        };
+        let this =
+            Self { certificate: certificate.as_ref().into(), key: key.secret_der().into(), form };
         let parsed = this.parse()?;
         may_sign(&parsed)?;
-        let public = this
-            .signing_key()?
-            .public_key()
-            .ok_or(IdentityError::Algorithm)?
-            .to_vec();
+        let public = this.signing_key()?.public_key().ok_or(IdentityError::Algorithm)?.to_vec();
         let (_, public) =
             SubjectPublicKeyInfo::from_der(&public).map_err(IdentityError::Certificate)?;
         if public.subject_public_key.data != parsed.public_key().subject_public_key.data {
@@ -145,10 +138,7 @@ impl CertificateAuthority {
             KeyForm::Sec1 => "EC PRIVATE KEY",
             KeyForm::Pkcs8 => "PRIVATE KEY",
         };
-        CaPem {
-            certificate: self.certificate_pem(),
-            key: encode(label, &self.key),
-        }
+        CaPem { certificate: self.certificate_pem(), key: encode(label, &self.key) }
     }
 
     /// The certificate alone, as PEM.
@@ -212,17 +202,13 @@ impl CertificateAuthority {
 /// Keys stay out of logs.
 impl fmt::Debug for CertificateAuthority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CertificateAuthority")
-            .field("form", &self.form)
-            .finish_non_exhaustive()
+        f.debug_struct("CertificateAuthority").field("form", &self.form).finish_non_exhaustive()
     }
 }
 
 /// Whether a certificate may sign others (RFC 5280 4.2.1.9 and 4.2.1.3).
 fn may_sign(certificate: &X509Certificate<'_>) -> Result<(), IdentityError> {
-    let constraints = certificate
-        .basic_constraints()
-        .map_err(IdentityError::Extensions)?;
+    let constraints = certificate.basic_constraints().map_err(IdentityError::Extensions)?;
     match constraints {
         None => return Err(IdentityError::NotAnAuthority("it has no basicConstraints")),
         Some(found) if !found.value.ca => {

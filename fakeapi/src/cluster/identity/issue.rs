@@ -58,11 +58,7 @@ impl ServingKey {
         let secret = PrivatePkcs8KeyDer::from(pair.serialize_der());
         let signer = any_supported_type(&PrivateKeyDer::Pkcs8(secret.clone_key()))
             .map_err(IdentityError::Key)?;
-        let public = signer
-            .public_key()
-            .ok_or(IdentityError::Algorithm)?
-            .as_ref()
-            .into();
+        let public = signer.public_key().ok_or(IdentityError::Algorithm)?.as_ref().into();
         Ok((Self { signer, public }, secret))
     }
 }
@@ -134,10 +130,7 @@ fn issue(
         Purpose::Client => &[CLIENT_AUTH],
         Purpose::Both => &[SERVER_AUTH, CLIENT_AUTH],
     };
-    let uses: Vec<u8> = uses
-        .iter()
-        .flat_map(|id| element(OBJECT_ID, &[id]))
-        .collect();
+    let uses: Vec<u8> = uses.iter().flat_map(|id| element(OBJECT_ID, &[id])).collect();
     let mut extensions = vec![
         // digitalSignature, keyEncipherment
         extension(KEY_USAGE, true, &bits(5, &[0xa0])),

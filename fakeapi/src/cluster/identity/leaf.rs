@@ -51,10 +51,8 @@ pub(super) fn name(organizations: &[&str], common_name: &str) -> Vec<u8> {
         let text = element(UTF8_STRING, &[text.as_bytes()]);
         element(SET, &[&element(SEQUENCE, &[&kind, &text])])
     };
-    let mut parts: Vec<u8> = organizations
-        .iter()
-        .flat_map(|text| attribute(ORGANIZATION, text))
-        .collect();
+    let mut parts: Vec<u8> =
+        organizations.iter().flat_map(|text| attribute(ORGANIZATION, text)).collect();
     parts.extend(attribute(COMMON_NAME, common_name));
     element(SEQUENCE, &[&parts])
 }
@@ -62,11 +60,7 @@ pub(super) fn name(organizations: &[&str], common_name: &str) -> Vec<u8> {
 /// One extension around the DER of its value.
 pub(super) fn extension(id: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
     let id = element(OBJECT_ID, &[id]);
-    let critical = if critical {
-        element(BOOLEAN, &[&[0xff]])
-    } else {
-        Vec::new()
-    };
+    let critical = if critical { element(BOOLEAN, &[&[0xff]]) } else { Vec::new() };
     let value = element(OCTET_STRING, &[value]);
     element(SEQUENCE, &[&id, &critical, &value])
 }
@@ -100,9 +94,7 @@ pub(super) fn sign(
             &element(context(3, true), &[&extensions]),
         ],
     );
-    let signer = key
-        .choose_scheme(&[scheme])
-        .ok_or(IdentityError::Algorithm)?;
+    let signer = key.choose_scheme(&[scheme]).ok_or(IdentityError::Algorithm)?;
     let signature = signer.sign(&tbs).map_err(IdentityError::Sign)?;
     let whole = element(SEQUENCE, &[&tbs, &algorithm, &bits(0, &signature)]);
     Ok(CertificateDer::from(whole))
@@ -127,10 +119,7 @@ fn algorithm(
 /// A positive integer of 16 bytes whose first is not zero, so that it is its own shortest form.
 fn serial() -> Result<[u8; 16], IdentityError> {
     let mut serial = [0; 16];
-    default_provider()
-        .secure_random
-        .fill(&mut serial)
-        .map_err(|_| IdentityError::Random)?;
+    default_provider().secure_random.fill(&mut serial).map_err(|_| IdentityError::Random)?;
     serial[0] = serial[0] & 0x7f | 0x40;
     Ok(serial)
 }

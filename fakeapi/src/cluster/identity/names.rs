@@ -23,11 +23,7 @@ pub struct SubjectNames {
 impl SubjectNames {
     /// What an API server at `ip` is called: by its address, by itself, and from inside.
     pub fn api_server(ip: IpAddr) -> Self {
-        let service = if ip.is_ipv4() {
-            SERVICE_IPV4
-        } else {
-            SERVICE_IPV6
-        };
+        let service = if ip.is_ipv4() { SERVICE_IPV4 } else { SERVICE_IPV6 };
         let dns = [
             "kubernetes",
             "kubernetes.default",
@@ -37,12 +33,7 @@ impl SubjectNames {
         ];
         let mut names = Self {
             dns: dns.map(str::to_owned).into(),
-            ips: vec![
-                ip,
-                service,
-                Ipv4Addr::LOCALHOST.into(),
-                Ipv6Addr::LOCALHOST.into(),
-            ],
+            ips: vec![ip, service, Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         };
         names.once();
         names
@@ -57,10 +48,8 @@ impl SubjectNames {
         if is_dns_name(node) {
             dns.extend([node.to_owned(), format!("etcd-{node}")]);
         }
-        let mut names = Self {
-            dns,
-            ips: vec![ip, Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-        };
+        let mut names =
+            Self { dns, ips: vec![ip, Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] };
         names.once();
         names
     }
@@ -117,9 +106,6 @@ mod tests {
     fn a_node_that_dns_cannot_name_stays_out() {
         let ip = Ipv4Addr::new(10, 0, 0, 1).into();
         assert_eq!(SubjectNames::etcd_member("a/b c", ip).dns, ["localhost"]);
-        assert_eq!(
-            SubjectNames::etcd_member("cp-0", ip).dns,
-            ["localhost", "cp-0", "etcd-cp-0"]
-        );
+        assert_eq!(SubjectNames::etcd_member("cp-0", ip).dns, ["localhost", "cp-0", "etcd-cp-0"]);
     }
 }

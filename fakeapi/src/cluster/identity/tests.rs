@@ -23,44 +23,23 @@ const YEAR: u64 = 365 * 24 * 60 * 60;
 /// How openssl makes each kind of key that an authority may have.
 const KEYS: &[(&str, &str)] = &[
     ("RSA PKCS#1", "openssl genrsa -traditional -out key 2048"),
-    (
-        "RSA PKCS#8",
-        "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key",
-    ),
+    ("RSA PKCS#8", "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key"),
     ("RSA 3072", "openssl genrsa -traditional -out key 3072"),
     ("RSA 4096", "openssl genrsa -out key 4096"),
-    (
-        "P-256 SEC1 with parameters",
-        "openssl ecparam -name prime256v1 -genkey -out key",
-    ),
+    ("P-256 SEC1 with parameters", "openssl ecparam -name prime256v1 -genkey -out key"),
     ("P-256 SEC1", EC_KEY),
-    (
-        "P-256 PKCS#8",
-        "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key",
-    ),
-    (
-        "P-384 SEC1",
-        "openssl ecparam -name secp384r1 -genkey -noout -out key",
-    ),
-    (
-        "P-521 SEC1",
-        "openssl ecparam -name secp521r1 -genkey -noout -out key",
-    ),
-    (
-        "P-521 PKCS#8",
-        "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521 -out key",
-    ),
+    ("P-256 PKCS#8", "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key"),
+    ("P-384 SEC1", "openssl ecparam -name secp384r1 -genkey -noout -out key"),
+    ("P-521 SEC1", "openssl ecparam -name secp521r1 -genkey -noout -out key"),
+    ("P-521 PKCS#8", "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521 -out key"),
     ("Ed25519", "openssl genpkey -algorithm ED25519 -out key"),
 ];
 
 /// Runs a command line whose words hold no spaces, and tells what it said.
 fn run(directory: &Path, line: &str) -> String {
     let mut words = line.split(' ');
-    let output = Command::new(words.next().unwrap())
-        .args(words)
-        .current_dir(directory)
-        .output()
-        .unwrap();
+    let output =
+        Command::new(words.next().unwrap()).args(words).current_dir(directory).output().unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{line}: {text}");
     text
@@ -68,10 +47,7 @@ fn run(directory: &Path, line: &str) -> String {
 
 fn openssl_authority(directory: &Path, key: &str, rest: &str) -> CaPem {
     run(directory, key);
-    run(
-        directory,
-        &format!("openssl req -x509 -new -key key -out crt -days 3650 {rest}"),
-    );
+    run(directory, &format!("openssl req -x509 -new -key key -out crt -days 3650 {rest}"));
     read(directory)
 }
 
@@ -125,21 +101,12 @@ fn every_kind_of_authority_signs_what_clients_verify() {
         let now = Timestamp::now();
         let names = SubjectNames::api_server(IP);
         let leaf = shown(&serve_certificate(&authority, &serving, &names, now).unwrap());
-        for name in [
-            "192.168.111.20",
-            "127.0.0.1",
-            "10.96.0.1",
-            "kubernetes.default.svc",
-        ] {
+        for name in ["192.168.111.20", "127.0.0.1", "10.96.0.1", "kubernetes.default.svc"] {
             let usage = KeyUsage::server_auth();
             verify(&authority, &leaf, usage, Some(name), now)
                 .unwrap_or_else(|e| panic!("{kind} {name}: {e}"));
         }
-        fs::write(
-            directory.path().join("leaf"),
-            super::pem::encode("CERTIFICATE", &leaf),
-        )
-        .unwrap();
+        fs::write(directory.path().join("leaf"), super::pem::encode("CERTIFICATE", &leaf)).unwrap();
         let line = "openssl verify -x509_strict -purpose sslserver -CAfile crt leaf";
         assert!(run(directory.path(), line).contains("OK"), "{kind}");
     }
@@ -174,11 +141,7 @@ fn an_issuer_of_any_form_is_named_byte_for_byte() {
         let leaf = shown(&serve_certificate(&authority, &serving, &names, now).unwrap());
         let usage = KeyUsage::server_auth();
         verify(&authority, &leaf, usage, Some("localhost"), now).unwrap();
-        fs::write(
-            directory.path().join("leaf"),
-            super::pem::encode("CERTIFICATE", &leaf),
-        )
-        .unwrap();
+        fs::write(directory.path().join("leaf"), super::pem::encode("CERTIFICATE", &leaf)).unwrap();
         run(directory.path(), "openssl verify -CAfile crt leaf");
     }
 }
@@ -216,10 +179,7 @@ fn a_client_is_a_user_with_groups_and_no_server() {
     fs::write(directory.path().join("crt"), &client.certificate).unwrap();
     fs::write(directory.path().join("key"), &client.key).unwrap();
     let text = run(directory.path(), "openssl x509 -in crt -noout -subject");
-    assert_eq!(
-        text.trim(),
-        "subject=O = system:masters, O = other, CN = kubernetes-admin"
-    );
+    assert_eq!(text.trim(), "subject=O = system:masters, O = other, CN = kubernetes-admin");
     assert_eq!(
         run(directory.path(), "openssl x509 -in crt -noout -pubkey"),
         run(directory.path(), "openssl pkey -in key -pubout")
@@ -258,30 +218,15 @@ fn what_is_no_authority_is_refused() {
     };
     let refusal = |pem: &CaPem| CertificateAuthority::from_pem(pem).unwrap_err();
     let (a, b) = (one.to_pem(), two.to_pem());
-    assert!(matches!(
-        refusal(&pem(&a.certificate, &b.key)),
-        IdentityError::KeyMismatch
-    ));
+    assert!(matches!(refusal(&pem(&a.certificate, &b.key)), IdentityError::KeyMismatch));
     assert!(matches!(
         refusal(&pem(&client.certificate, &client.key)),
         IdentityError::NotAnAuthority(_)
     ));
-    assert!(matches!(
-        refusal(&pem("", &a.key)),
-        IdentityError::CertificatePem(_)
-    ));
-    assert!(matches!(
-        refusal(&pem(&a.certificate, &a.certificate)),
-        IdentityError::KeyPem(_)
-    ));
+    assert!(matches!(refusal(&pem("", &a.key)), IdentityError::CertificatePem(_)));
+    assert!(matches!(refusal(&pem(&a.certificate, &a.certificate)), IdentityError::KeyPem(_)));
     let broken = super::pem::encode("CERTIFICATE", b"not DER");
-    assert!(matches!(
-        refusal(&pem(&broken, &a.key)),
-        IdentityError::Certificate(_)
-    ));
+    assert!(matches!(refusal(&pem(&broken, &a.key)), IdentityError::Certificate(_)));
     let broken = super::pem::encode("PRIVATE KEY", b"not DER");
-    assert!(matches!(
-        refusal(&pem(&a.certificate, &broken)),
-        IdentityError::Key(_)
-    ));
+    assert!(matches!(refusal(&pem(&a.certificate, &broken)), IdentityError::Key(_)));
 }

@@ -37,9 +37,7 @@ pub(crate) fn last_renewal(created: i64, phase: i64, now: i64) -> i64 {
 /// A second since 1970 as objects have it, always 20 characters long in this century.
 pub(crate) fn rfc3339(second: i64) -> String {
     let clamped = second.clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
-    Timestamp::from_second(clamped)
-        .expect("a clamped second is in range")
-        .to_string()
+    Timestamp::from_second(clamped).expect("a clamped second is in range").to_string()
 }
 
 /// The same with microseconds, always 27 characters long.
@@ -55,12 +53,7 @@ pub(crate) fn rfc3339_micros(second: i64, micros: u32) -> String {
 pub(crate) fn beat_node(json: &[u8], beat: &str) -> Option<Vec<u8>> {
     let mut out = None;
     for condition in conditions(json) {
-        let Condition {
-            kind,
-            status,
-            heartbeat: Some(heartbeat),
-        } = condition
-        else {
+        let Condition { kind, status, heartbeat: Some(heartbeat) } = condition else {
             continue;
         };
         // "Unknown" is the node controller's word for a kubelet that is silent.
@@ -137,9 +130,7 @@ fn conditions(json: &[u8]) -> Vec<Condition> {
 
 /// Where `needle` ends, from `from` on.
 fn find(json: &[u8], needle: &[u8], from: usize) -> Option<usize> {
-    let at = json[from..]
-        .windows(needle.len())
-        .position(|window| window == needle)?;
+    let at = json[from..].windows(needle.len()).position(|window| window == needle)?;
     Some(from + at + needle.len())
 }
 
@@ -246,10 +237,7 @@ mod tests {
     #[test]
     fn times_have_one_width() {
         assert_eq!(rfc3339(1_795_000_000), "2026-11-18T11:06:40Z");
-        assert_eq!(
-            rfc3339_micros(1_795_000_000, 42),
-            "2026-11-18T11:06:40.000042Z"
-        );
+        assert_eq!(rfc3339_micros(1_795_000_000, 42), "2026-11-18T11:06:40.000042Z");
     }
 
     fn node() -> Value {
@@ -295,11 +283,7 @@ mod tests {
             r#"{"status":{"conditions":[{"#,
             r#"{"status":{"conditions":[{"a":1"#,
         ] {
-            assert_eq!(
-                beat_node(text.as_bytes(), "2026-02-01T00:00:00Z"),
-                None,
-                "{text}"
-            );
+            assert_eq!(beat_node(text.as_bytes(), "2026-02-01T00:00:00Z"), None, "{text}");
             assert_eq!(beat_lease(text.as_bytes(), "n", "x"), None, "{text}");
         }
     }
@@ -314,10 +298,7 @@ mod tests {
         let (old, new) = ("2026-01-01T00:00:00.000000Z", "2026-01-01T00:00:10.000000Z");
         let beat = |value: &Value, at| beat_lease(Object::encode(value).json(), "n", at);
         let out = beat(&lease("n", old), new).unwrap();
-        assert_eq!(
-            serde_json::from_slice::<Value>(&out).unwrap(),
-            lease("n", new)
-        );
+        assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), lease("n", new));
         assert_eq!(beat(&lease("other", old), new), None);
         assert_eq!(beat(&lease("n", new), old), None);
         assert_eq!(beat(&lease("n", new), new), None);

@@ -12,11 +12,8 @@ use crate::register::{CONTROL_PLANE_LABEL, NodeSpec};
 /// clients wrote besides stays; a worker that becomes a control plane gets that one's role and
 /// taint, once, so that who takes them away later is not overruled.
 pub fn merge_node(stored: &Value, spec: &NodeSpec) -> Option<Value> {
-    let mut labels: Vec<(&str, &str)> = spec
-        .labels
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
+    let mut labels: Vec<(&str, &str)> =
+        spec.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     labels.extend(given(spec.uuid.as_deref()).map(|uuid| (UUID_LABEL, uuid)));
     let known = &stored["metadata"]["labels"][CONTROL_PLANE_LABEL];
     let promoted = spec.control_plane() && known.is_null();
@@ -105,10 +102,7 @@ mod tests {
 
     #[test]
     fn nothing_said_is_nothing_changed() {
-        let spec = NodeSpec {
-            uuid: Some(String::new()),
-            ..NodeSpec::default()
-        };
+        let spec = NodeSpec { uuid: Some(String::new()), ..NodeSpec::default() };
         assert_eq!(merge_node(&stored(), &spec), None);
     }
 
@@ -121,10 +115,7 @@ mod tests {
             json!({"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n", "labels": null}});
         let mut merged = merge_node(&bare, &spec).unwrap();
         assert_eq!(merged["metadata"]["labels"][ROLE_LABEL], "");
-        assert_eq!(
-            merged["spec"]["taints"],
-            json!([{"effect": "NoSchedule", "key": ROLE_LABEL}])
-        );
+        assert_eq!(merged["spec"]["taints"], json!([{"effect": "NoSchedule", "key": ROLE_LABEL}]));
         merged["spec"]["taints"] = json!([]);
         assert_eq!(merge_node(&merged, &spec), None);
     }

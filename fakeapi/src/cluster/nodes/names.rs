@@ -34,21 +34,12 @@ pub enum PodKind {
 
 impl PodKind {
     /// The static pods, in the order in which they come.
-    pub const STATIC: [Self; 4] = [
-        Self::Etcd,
-        Self::ApiServer,
-        Self::ControllerManager,
-        Self::Scheduler,
-    ];
+    pub const STATIC: [Self; 4] =
+        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler];
 
     /// The pods in the order of their names.
-    pub(crate) const BY_NAME: [Self; 5] = [
-        Self::Etcd,
-        Self::ApiServer,
-        Self::ControllerManager,
-        Self::KubeProxy,
-        Self::Scheduler,
-    ];
+    pub(crate) const BY_NAME: [Self; 5] =
+        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::KubeProxy, Self::Scheduler];
 
     /// What stands before the node in the pod's name.
     pub fn prefix(self) -> &'static str {

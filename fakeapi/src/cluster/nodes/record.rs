@@ -99,10 +99,7 @@ impl NodeRecord {
         set("kubernetes.io/os", "linux");
         if control_plane {
             set(ROLE_LABEL, "");
-            set(
-                "node.kubernetes.io/exclude-from-external-load-balancers",
-                "",
-            );
+            set("node.kubernetes.io/exclude-from-external-load-balancers", "");
         }
         if let Some(uuid) = &self.uuid {
             set(UUID_LABEL, uuid);
@@ -151,7 +148,5 @@ pub(crate) fn given(text: Option<&str>) -> Option<&str> {
 
 /// Labels as one text.
 pub(crate) fn encode_labels(labels: &BTreeMap<String, String>) -> Box<str> {
-    serde_json::to_string(labels)
-        .expect("a map of strings encodes")
-        .into()
+    serde_json::to_string(labels).expect("a map of strings encodes").into()
 }

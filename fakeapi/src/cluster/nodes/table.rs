@@ -181,22 +181,11 @@ impl NodeTable {
         let mut taken: Vec<u32> = self.nodes.values().map(|record| record.ordinal).collect();
         taken.sort_unstable();
         let end = taken.last().map_or(0, |last| last + 1);
-        self.free = (0..end)
-            .filter(|ordinal| taken.binary_search(ordinal).is_err())
-            .collect();
+        self.free = (0..end).filter(|ordinal| taken.binary_search(ordinal).is_err()).collect();
     }
 
     fn restore(&mut self, state: &NodeState, version: Arc<str>) {
-        let NodeState {
-            spec,
-            created,
-            origin,
-            revision,
-            pods,
-            etcd,
-            ordinal,
-            proxy,
-        } = state;
+        let NodeState { spec, created, origin, revision, pods, etcd, ordinal, proxy } = state;
         let name: Arc<str> = spec.name.as_str().into();
         if *etcd > 0 {
             self.control_planes.insert(name.clone(), *etcd);
@@ -223,10 +212,7 @@ mod tests {
     use super::*;
 
     fn spec(name: &str) -> NodeSpec {
-        NodeSpec {
-            name: name.to_owned(),
-            ..NodeSpec::default()
-        }
+        NodeSpec { name: name.to_owned(), ..NodeSpec::default() }
     }
 
     #[test]

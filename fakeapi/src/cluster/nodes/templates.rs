@@ -41,11 +41,7 @@ fn templates<const N: usize>(
     document: &'static str,
     text: &str,
 ) -> Result<[Template; N], BaselineError> {
-    let templates = documents(document, text)?
-        .into_iter()
-        .map(Template::new)
-        .collect::<Result<Vec<_>, _>>()?;
-    templates
-        .try_into()
-        .map_err(|_| BaselineError::Missing("document of a node"))
+    let templates =
+        documents(document, text)?.into_iter().map(Template::new).collect::<Result<Vec<_>, _>>()?;
+    templates.try_into().map_err(|_| BaselineError::Missing("document of a node"))
 }

@@ -14,10 +14,7 @@ use crate::fkas::{Limits, Stopped};
 const SLOW: Duration = Duration::from_millis(300);
 
 fn slow_server(delay: Duration) -> Server {
-    let registrar = FakeRegistrar {
-        delay,
-        ..FakeRegistrar::default()
-    };
+    let registrar = FakeRegistrar { delay, ..FakeRegistrar::default() };
     Server::with(registrar, Limits::default())
 }
 
@@ -42,10 +39,8 @@ async fn sixty_four_names_get_sixty_four_addresses() {
     };
     let answers = join_all((0..64).map(register)).await;
     assert!(answers.iter().all(|(status, _)| *status == 200));
-    let hosts: BTreeSet<_> = answers
-        .iter()
-        .map(|(_, text)| text.split("\"Host\":").nth(1).unwrap())
-        .collect();
+    let hosts: BTreeSet<_> =
+        answers.iter().map(|(_, text)| text.split("\"Host\":").nth(1).unwrap()).collect();
     assert_eq!(hosts.len(), 64);
 }
 
@@ -57,9 +52,7 @@ async fn send_and_leave(server: &Server) {
         let request = request("POST", "/register", r#"{"cluster":"c","namespace":"ns"}"#);
         stream.write_all(request.as_bytes()).unwrap();
         std::thread::sleep(SLOW / 3);
-        socket2::SockRef::from(&stream)
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     })
     .await
     .unwrap();
@@ -69,10 +62,7 @@ async fn send_and_leave(server: &Server) {
 async fn a_write_finishes_when_its_client_has_left() {
     let server = slow_server(SLOW);
     send_and_leave(&server).await;
-    assert!(
-        server.registrar.get("ns/c").is_none(),
-        "the client left too late to show anything"
-    );
+    assert!(server.registrar.get("ns/c").is_none(), "the client left too late to show anything");
     assert_eq!(server.control.shutdown(20 * SLOW).await, Stopped::Drained);
     assert!(server.registrar.get("ns/c").is_some());
 }
@@ -89,10 +79,7 @@ async fn shutdown_lets_answers_out_and_closes_idle_connections() {
     tokio::time::sleep(SLOW / 3).await;
     assert_eq!(server.control.shutdown(20 * SLOW).await, Stopped::Drained);
     assert!(asking.await.unwrap().starts_with("HTTP/1.1 200 OK"));
-    assert!(
-        TcpStream::connect(address).is_err(),
-        "the port is still open"
-    );
+    assert!(TcpStream::connect(address).is_err(), "the port is still open");
     drop(idle);
 }
 
@@ -105,13 +92,7 @@ async fn shutdown_cuts_at_its_deadline() {
     stream.write_all(request.as_bytes()).unwrap();
     tokio::time::sleep(SLOW).await;
     let stopped = server.control.shutdown(SLOW).await;
-    assert_eq!(
-        stopped,
-        Stopped::Cut {
-            connections: 1,
-            writes: 1
-        }
-    );
+    assert_eq!(stopped, Stopped::Cut { connections: 1, writes: 1 });
     let mut rest = [0; 1];
     let ended = tokio::task::spawn_blocking(move || std::io::Read::read(&mut stream, &mut rest));
     assert!(matches!(ended.await.unwrap(), Ok(0) | Err(_)));

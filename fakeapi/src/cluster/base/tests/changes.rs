@@ -18,27 +18,19 @@ fn nothing_of_kubeadm_shows_before_the_first_control_plane() {
     assert_eq!(namespaces.len(), 4);
     let before = everything(&base);
     assert_eq!(before.len() as u64, base.initial_revision());
-    let revisions: Vec<u64> = before
-        .iter()
-        .map(|key| base.get_at(key, at(0)).unwrap().meta.resource_version)
-        .collect();
+    let revisions: Vec<u64> =
+        before.iter().map(|key| base.get_at(key, at(0)).unwrap().meta.resource_version).collect();
     assert_eq!(revisions.iter().max(), Some(&base.initial_revision()));
 
     let first = base.initial_revision() + 1;
-    assert_eq!(
-        base.put_node(&worker("w"), first, at(0)).unwrap_err(),
-        NotActivated
-    );
+    assert_eq!(base.put_node(&worker("w"), first, at(0)).unwrap_err(), NotActivated);
     assert_eq!(everything(&base), before);
     assert!(!base.active());
 
     let changes = base.put_node(&control_plane("cp"), first, at(0)).unwrap();
     assert!(base.active());
     check_changes(&base, first, &changes);
-    assert_eq!(
-        everything(&base).len() as u64,
-        base.initial_revision() + added(&changes)
-    );
+    assert_eq!(everything(&base).len() as u64, base.initial_revision() + added(&changes));
     assert!(base.activate(None, 1000, at(0)).is_empty());
 }
 
@@ -66,15 +58,8 @@ fn nodes_come_change_and_go() {
     assert_eq!(value(&base, &daemonset)["status"]["numberReady"], 5);
 
     let next = next + changes.len() as u64;
-    assert!(
-        base.put_node(&worker("w-2"), next, at(2))
-            .unwrap()
-            .is_empty()
-    );
-    let mut spec = NodeSpec {
-        name: "w-2".to_owned(),
-        ..NodeSpec::default()
-    };
+    assert!(base.put_node(&worker("w-2"), next, at(2)).unwrap().is_empty());
+    let mut spec = NodeSpec { name: "w-2".to_owned(), ..NodeSpec::default() };
     spec.labels.insert("new".to_owned(), "1".to_owned());
     let changes = base.put_node(&spec, next, at(2)).unwrap();
     check_changes(&base, next, &changes);
@@ -86,22 +71,9 @@ fn nodes_come_change_and_go() {
     spec.version = Some("v1.37.0".to_owned());
     let changes = base.put_node(&spec, next, at(3)).unwrap();
     check_changes(&base, next, &changes);
-    assert_eq!(
-        told(&changes),
-        [
-            "Modified nodes w-2".to_owned(),
-            format!("Modified pods {new}")
-        ]
-    );
-    assert_eq!(
-        value(&base, &node("w-2"))["status"]["nodeInfo"]["kubeletVersion"],
-        "v1.37.0"
-    );
-    assert_eq!(
-        &**base.version(),
-        DEFAULT_VERSION,
-        "workers do not make the API server newer"
-    );
+    assert_eq!(told(&changes), ["Modified nodes w-2".to_owned(), format!("Modified pods {new}")]);
+    assert_eq!(value(&base, &node("w-2"))["status"]["nodeInfo"]["kubeletVersion"], "v1.37.0");
+    assert_eq!(&**base.version(), DEFAULT_VERSION, "workers do not make the API server newer");
 
     let next = next + 2;
     let changes = base.remove_node("w-2", next, at(4)).unwrap();
@@ -119,10 +91,7 @@ fn a_node_that_comes_again_is_another_one() {
     base.remove_node("w-0", next, at(1)).unwrap();
     base.put_node(&worker("w-0"), next + 10, at(2)).unwrap();
     assert_ne!(uid(&base), old);
-    assert_eq!(
-        value(&base, &node("w-0"))["spec"]["podCIDR"],
-        "10.128.3.0/24"
-    );
+    assert_eq!(value(&base, &node("w-0"))["spec"]["podCIDR"], "10.128.3.0/24");
 }
 
 #[test]
@@ -145,10 +114,7 @@ fn a_worker_becomes_a_control_plane() {
 
 fn leaders(base: &ClusterBase) -> Vec<String> {
     let pods = scan(base, RESOURCES.pods, None, None);
-    let etcd = pods
-        .into_iter()
-        .map(|(_, name)| name)
-        .filter(|name| name.starts_with("etcd-"));
+    let etcd = pods.into_iter().map(|(_, name)| name).filter(|name| name.starts_with("etcd-"));
     etcd.filter(|name| {
         value(base, &pod(name))["metadata"]["annotations"]
             .get("etcd.inmemory.infrastructure.cluster.x-k8s.io/leader-from")
@@ -182,21 +148,13 @@ fn coredns_moves_when_its_node_goes() {
         let names: Vec<String> = base.dns_names().collect();
         names
             .iter()
-            .map(|name| {
-                value(base, &pod(name))["spec"]["nodeName"]
-                    .as_str()
-                    .unwrap()
-                    .to_owned()
-            })
+            .map(|name| value(base, &pod(name))["spec"]["nodeName"].as_str().unwrap().to_owned())
             .collect()
     };
     assert_eq!(hosts(&base), ["cp-1", "cp-1"]);
-    for (gone, host) in [
-        ("cp-1", Some("cp-0")),
-        ("cp-0", Some("w-1")),
-        ("w-1", Some("w-0")),
-        ("w-0", None),
-    ] {
+    for (gone, host) in
+        [("cp-1", Some("cp-0")), ("cp-0", Some("w-1")), ("w-1", Some("w-0")), ("w-0", None)]
+    {
         let changes = base.remove_node(gone, next, at(6)).unwrap();
         check_changes(&base, next, &changes);
         next += changes.len() as u64;
@@ -204,10 +162,7 @@ fn coredns_moves_when_its_node_goes() {
     }
     let deployment = Key::new(RESOURCES.deployments, "kube-system", "coredns");
     let status = &value(&base, &deployment)["status"];
-    assert_eq!(
-        (&status["readyReplicas"], &status["unavailableReplicas"]),
-        (&json!(0), &json!(2))
-    );
+    assert_eq!((&status["readyReplicas"], &status["unavailableReplicas"]), (&json!(0), &json!(2)));
     let endpoints = Key::new(RESOURCES.endpoints, "kube-system", "kube-dns");
     assert_eq!(value(&base, &endpoints)["subsets"], json!([]));
     let changes = base.put_node(&worker("w"), next, at(7)).unwrap();
@@ -231,10 +186,7 @@ fn what_was_written_down_comes_back() {
     let again = ClusterBase::from_state(base.facts().clone(), baseline(), state);
     assert_eq!(everything(&again), everything(&base));
     for key in everything(&base) {
-        let (a, b) = (
-            base.get_at(&key, at(99)).unwrap(),
-            again.get_at(&key, at(99)).unwrap(),
-        );
+        let (a, b) = (base.get_at(&key, at(99)).unwrap(), again.get_at(&key, at(99)).unwrap());
         assert_eq!(a.value(), b.value());
     }
     assert_eq!(again.version(), base.version());
@@ -248,9 +200,7 @@ fn a_store_over_it_tells_watchers_what_they_can_read() {
     let first = base.initial_revision();
     let store = MemoryStore::new(base, NoLog, first);
     let put = |spec: &NodeSpec| {
-        store
-            .change_base(|base, first| base.put_node(spec, first, at(0)))
-            .unwrap();
+        store.change_base(|base, first| base.put_node(spec, first, at(0))).unwrap();
     };
     put(&control_plane("cp"));
     put(&worker("w"));

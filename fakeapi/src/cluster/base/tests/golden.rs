@@ -89,28 +89,16 @@ fn a_control_plane_node() {
             },
         })
     );
-    assert_eq!(
-        got["status"]["nodeInfo"]["machineID"]
-            .as_str()
-            .unwrap()
-            .len(),
-        32
-    );
+    assert_eq!(got["status"]["nodeInfo"]["machineID"].as_str().unwrap().len(), 32);
 }
 
 #[test]
 fn a_worker_without_anything() {
     let (mut base, next) = populated();
-    let spec = NodeSpec {
-        name: "bare".to_owned(),
-        ..NodeSpec::default()
-    };
+    let spec = NodeSpec { name: "bare".to_owned(), ..NodeSpec::default() };
     base.put_node(&spec, next, at(0)).unwrap();
     let got = value(&base, &node("bare"));
-    assert_eq!(
-        got["spec"],
-        json!({"podCIDR": "10.128.4.0/24", "podCIDRs": ["10.128.4.0/24"]})
-    );
+    assert_eq!(got["spec"], json!({"podCIDR": "10.128.4.0/24", "podCIDRs": ["10.128.4.0/24"]}));
     assert_eq!(
         got["metadata"]["labels"],
         json!({
@@ -129,10 +117,7 @@ fn the_lease_of_a_node() {
     let uid = value(&base, &node("cp-0"))["metadata"]["uid"].clone();
     let renewed = got["spec"]["renewTime"].as_str().unwrap();
     assert_eq!(renewed.len(), 27);
-    assert!(
-        renewed.starts_with("2026-11-18T11:06:40."),
-        "not before the node: {renewed}"
-    );
+    assert!(renewed.starts_with("2026-11-18T11:06:40."), "not before the node: {renewed}");
     assert_eq!(
         got,
         json!({
@@ -178,28 +163,15 @@ fn the_etcd_pod_of_a_control_plane() {
     assert_eq!(spec["nodeName"], "cp-0");
     assert_eq!(spec["hostNetwork"], true);
     assert_eq!(spec["priorityClassName"], "system-node-critical");
-    assert_eq!(
-        spec["containers"][0]["image"],
-        "registry.k8s.io/etcd:3.6.8-0"
-    );
+    assert_eq!(spec["containers"][0]["image"], "registry.k8s.io/etcd:3.6.8-0");
     let status = &got["status"];
     assert_eq!(status["phase"], "Running");
     assert_eq!(status["podIP"], "172.18.0.12");
-    let kinds: Vec<&Value> = status["conditions"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|c| &c["type"])
-        .collect();
+    let kinds: Vec<&Value> =
+        status["conditions"].as_array().unwrap().iter().map(|c| &c["type"]).collect();
     assert_eq!(
         kinds,
-        [
-            "PodReadyToStartContainers",
-            "Initialized",
-            "Ready",
-            "ContainersReady",
-            "PodScheduled"
-        ]
+        ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]
     );
     assert_eq!(status["containerStatuses"][0]["ready"], true);
     let leader = value(&base, &pod("etcd-cp-1"));

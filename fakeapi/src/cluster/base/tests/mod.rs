@@ -66,8 +66,7 @@ fn worker(name: &str) -> NodeSpec {
 
 fn control_plane(name: &str) -> NodeSpec {
     let mut spec = worker(name);
-    spec.labels
-        .insert(CONTROL_PLANE_LABEL.to_owned(), String::new());
+    spec.labels.insert(CONTROL_PLANE_LABEL.to_owned(), String::new());
     spec
 }
 
@@ -75,12 +74,7 @@ fn control_plane(name: &str) -> NodeSpec {
 fn populated() -> (ClusterBase, u64) {
     let mut base = cluster();
     let mut next = base.initial_revision() + 1;
-    for spec in [
-        control_plane("cp-1"),
-        worker("w-1"),
-        control_plane("cp-0"),
-        worker("w-0"),
-    ] {
+    for spec in [control_plane("cp-1"), worker("w-1"), control_plane("cp-0"), worker("w-0")] {
         next += base.put_node(&spec, next, at(0)).unwrap().len() as u64;
     }
     (base, next)
@@ -103,9 +97,7 @@ fn config_map(namespace: &str, name: &str) -> Key {
 }
 
 fn value(base: &ClusterBase, key: &Key) -> Value {
-    base.get_at(key, at(0))
-        .unwrap_or_else(|| panic!("no {key:?}"))
-        .value()
+    base.get_at(key, at(0)).unwrap_or_else(|| panic!("no {key:?}")).value()
 }
 
 /// Every resource a base may hold something of.
@@ -125,10 +117,7 @@ fn resources() -> Vec<ResourceId> {
         ("apps", "replicasets"),
         ("discovery.k8s.io", "endpointslices"),
         ("flowcontrol.apiserver.k8s.io", "flowschemas"),
-        (
-            "flowcontrol.apiserver.k8s.io",
-            "prioritylevelconfigurations",
-        ),
+        ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
         ("networking.k8s.io", "servicecidrs"),
         ("rbac.authorization.k8s.io", "clusterroles"),
         ("rbac.authorization.k8s.io", "clusterrolebindings"),
@@ -147,26 +136,17 @@ fn scan(
     after: Option<(&str, &str)>,
 ) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    base.scan(
-        Scope {
-            resource,
-            namespace,
-        },
-        after,
-        &mut |namespace, name| {
-            found.push((namespace.to_owned(), name.to_owned()));
-            ControlFlow::Continue(())
-        },
-    );
+    base.scan(Scope { resource, namespace }, after, &mut |namespace, name| {
+        found.push((namespace.to_owned(), name.to_owned()));
+        ControlFlow::Continue(())
+    });
     found
 }
 
 fn everything(base: &ClusterBase) -> Vec<Key> {
     let keys = resources().into_iter().flat_map(|resource| {
         let places = scan(base, resource, None, None);
-        places
-            .into_iter()
-            .map(move |(ns, name)| Key::new(resource, &ns, &name))
+        places.into_iter().map(move |(ns, name)| Key::new(resource, &ns, &name))
     });
     keys.collect()
 }
@@ -181,10 +161,7 @@ fn check_changes(base: &ClusterBase, first: u64, changes: &[BaseChange]) {
         let object = base.get_at(&key, at(0));
         if change.kind == EventKind::Deleted {
             assert!(object.is_none(), "{key:?} is still there");
-            assert_eq!(
-                change.last.as_ref().unwrap().meta.resource_version,
-                revision
-            );
+            assert_eq!(change.last.as_ref().unwrap().meta.resource_version, revision);
         } else {
             let object = object.unwrap_or_else(|| panic!("no {key:?}"));
             assert_eq!(object.meta.resource_version, revision, "{key:?}");
@@ -193,17 +170,10 @@ fn check_changes(base: &ClusterBase, first: u64, changes: &[BaseChange]) {
         if let Some(last) = change.last.as_ref().filter(|_| modified) {
             assert!(last.meta.resource_version < revision, "{key:?}");
         }
-        assert_eq!(
-            change.last.is_none(),
-            change.kind == EventKind::Added,
-            "{key:?}"
-        );
+        assert_eq!(change.last.is_none(), change.kind == EventKind::Added, "{key:?}");
     }
 }
 
 fn added(changes: &[BaseChange]) -> u64 {
-    changes
-        .iter()
-        .filter(|c| c.kind == EventKind::Added)
-        .count() as u64
+    changes.iter().filter(|c| c.kind == EventKind::Added).count() as u64
 }

@@ -26,9 +26,7 @@ fn assert_kept(value: &Value, kept: &Value, path: &str) {
     match (value, kept) {
         (Value::Object(value), Value::Object(kept)) => {
             for (key, value) in value.iter().filter(|(_, value)| !value.is_null()) {
-                let kept = kept
-                    .get(key)
-                    .unwrap_or_else(|| panic!("{path} has no {key}"));
+                let kept = kept.get(key).unwrap_or_else(|| panic!("{path} has no {key}"));
                 assert_kept(value, kept, &format!("{path}.{key}"));
             }
         }
@@ -47,32 +45,20 @@ fn every_object_is_what_its_key_and_its_metadata_say() {
     let (base, next) = populated();
     let mut uids = BTreeMap::new();
     for key in everything(&base) {
-        let object = base
-            .get_at(&key, at(7))
-            .unwrap_or_else(|| panic!("no {key:?}"));
+        let object = base.get_at(&key, at(7)).unwrap_or_else(|| panic!("no {key:?}"));
         let value = object.value();
         let metadata = &value["metadata"];
         assert_eq!(metadata["name"], *key.name);
         assert_eq!(
-            metadata
-                .get("namespace")
-                .map_or("", |ns| ns.as_str().unwrap()),
+            metadata.get("namespace").map_or("", |ns| ns.as_str().unwrap()),
             &*key.namespace
         );
-        let revision: u64 = metadata["resourceVersion"]
-            .as_str()
-            .unwrap()
-            .parse()
-            .unwrap();
+        let revision: u64 = metadata["resourceVersion"].as_str().unwrap().parse().unwrap();
         assert_eq!(revision, object.meta.resource_version, "{key:?}");
         assert!(revision > 0 && revision < next, "{key:?}: {revision}");
         let reread = Object::encode(&value);
         assert_eq!(reread.meta, object.meta, "{key:?}");
-        assert_eq!(
-            reread.json(),
-            object.json(),
-            "{key:?} is encoded as the store encodes"
-        );
+        assert_eq!(reread.json(), object.json(), "{key:?} is encoded as the store encodes");
         assert_eq!(reread.rest(), object.rest());
         let uid = metadata["uid"].as_str().unwrap().to_owned();
         assert_eq!(Uuid::parse_str(&uid).unwrap().get_version_num(), 4);
@@ -124,10 +110,8 @@ fn typed_clients_read_everything() {
 fn texts_inside_objects_are_what_tools_read() {
     let (base, _) = populated();
     let text = |namespace: &str, name: &str, key: &str| -> Value {
-        let text = value(&base, &config_map(namespace, name))["data"][key]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let text =
+            value(&base, &config_map(namespace, name))["data"][key].as_str().unwrap().to_owned();
         serde_saphyr::from_str(&text).unwrap()
     };
     let kubeadm = text("kube-system", "kubeadm-config", "ClusterConfiguration");
@@ -135,21 +119,12 @@ fn texts_inside_objects_are_what_tools_read() {
     assert_eq!(kubeadm["controlPlaneEndpoint"], "192.168.111.20:6443");
     assert_eq!(kubeadm["kubernetesVersion"], "v1.36.3");
     assert_eq!(kubeadm["etcd"]["local"]["dataDir"], "/var/lib/etcd");
-    assert_eq!(
-        text("kube-system", "kubelet-config", "kubelet")["kind"],
-        "KubeletConfiguration"
-    );
+    assert_eq!(text("kube-system", "kubelet-config", "kubelet")["kind"], "KubeletConfiguration");
     assert_eq!(text("kube-system", "kube-proxy", "config.conf")["mode"], "");
     let proxy = text("kube-system", "kube-proxy", "kubeconfig.conf");
-    assert_eq!(
-        proxy["clusters"][0]["cluster"]["server"],
-        "https://192.168.111.20:6443"
-    );
+    assert_eq!(proxy["clusters"][0]["cluster"]["server"], "https://192.168.111.20:6443");
     let info = text("kube-public", "cluster-info", "kubeconfig");
-    assert_eq!(
-        info["clusters"][0]["cluster"]["server"],
-        "https://192.168.111.20:6443"
-    );
+    assert_eq!(info["clusters"][0]["cluster"]["server"], "https://192.168.111.20:6443");
     let root = value(&base, &config_map("default", "kube-root-ca.crt"));
     assert_eq!(root["data"]["ca.crt"], base.facts().ca.certificate_pem());
 }
@@ -164,12 +139,8 @@ fn signs_of_life_move_with_time_and_only_they_do() {
     assert_eq!(ready(0), "2026-11-18T11:06:40Z");
     assert_eq!(ready(299), "2026-11-18T11:06:40Z");
     assert_eq!(ready(300), "2026-11-18T11:11:40Z");
-    let renewed = |second| {
-        beats(&lease("w-0"), second)["spec"]["renewTime"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    };
+    let renewed =
+        |second| beats(&lease("w-0"), second)["spec"]["renewTime"].as_str().unwrap().to_owned();
     let texts: std::collections::BTreeSet<String> = (100..120).map(renewed).collect();
     assert!(texts.len() == 3 || texts.len() == 2, "{texts:?}");
     assert!(renewed(100).as_str() <= "2026-11-18T11:08:21");
@@ -185,10 +156,9 @@ fn signs_of_life_move_with_time_and_only_they_do() {
 #[test]
 fn a_written_node_goes_on_beating() {
     let (base, _) = populated();
-    for (key, pointer) in [
-        (node("w-0"), "/status/conditions/0/lastHeartbeatTime"),
-        (lease("w-0"), "/spec/renewTime"),
-    ] {
+    for (key, pointer) in
+        [(node("w-0"), "/status/conditions/0/lastHeartbeatTime"), (lease("w-0"), "/spec/renewTime")]
+    {
         let mut written = value(&base, &key);
         written["metadata"]["annotations"]["mine"] = "kept".into();
         let stored = Object::encode(&written);
@@ -205,29 +175,18 @@ fn a_written_node_goes_on_beating() {
 
 #[test]
 fn a_cluster_without_nodes_is_small() {
-    assert!(
-        size_of::<ClusterBase>() <= 320,
-        "{}",
-        size_of::<ClusterBase>()
-    );
+    assert!(size_of::<ClusterBase>() <= 320, "{}", size_of::<ClusterBase>());
 }
 
 #[test]
 fn identities_are_for_who_has_them() {
     let (base, _) = populated();
     let key = ServingKey::generate().unwrap();
-    base.facts()
-        .serving_identity(&key, at(0))
-        .unwrap()
-        .keys_match()
-        .unwrap();
+    base.facts().serving_identity(&key, at(0)).unwrap().keys_match().unwrap();
     assert!(base.etcd_identity(&key, "cp-0", at(0)).unwrap().is_some());
     assert!(base.etcd_identity(&key, "w-0", at(0)).unwrap().is_none());
     assert!(base.etcd_identity(&key, "nobody", at(0)).unwrap().is_none());
     let config: Value = serde_saphyr::from_str(&base.facts().kubeconfig(at(0)).unwrap()).unwrap();
-    assert_eq!(
-        config["clusters"][0]["cluster"]["server"],
-        "https://192.168.111.20:6443"
-    );
+    assert_eq!(config["clusters"][0]["cluster"]["server"], "https://192.168.111.20:6443");
     assert!(base.facts().secrets().contains("-etcd"));
 }

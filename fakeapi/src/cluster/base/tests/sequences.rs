@@ -19,11 +19,7 @@ fn step() -> impl Strategy<Value = Step> {
     let version = prop::option::of(prop::sample::select(vec!["v1.35.9", "v1.36.3", "v1.37.0"]));
     let spec = (name.clone(), any::<bool>(), version, 0..3_u8).prop_map(
         |(name, control, version, label)| {
-            let mut spec = if control {
-                control_plane(&name)
-            } else {
-                worker(&name)
-            };
+            let mut spec = if control { control_plane(&name) } else { worker(&name) };
             spec.version = version.map(str::to_owned);
             spec.labels.insert("turn".to_owned(), label.to_string());
             spec
@@ -39,12 +35,8 @@ fn step() -> impl Strategy<Value = Step> {
 fn apply(base: &mut ClusterBase, step: &Step, first: u64, second: i64) -> Vec<BaseChange> {
     match step {
         Step::Put(spec) => base.put_node(spec, first, at(second)).unwrap_or_default(),
-        Step::Remove(name) => base
-            .remove_node(name, first, at(second))
-            .unwrap_or_default(),
-        Step::Lead(name) => base
-            .move_leader(name, first, at(second))
-            .unwrap_or_default(),
+        Step::Remove(name) => base.remove_node(name, first, at(second)).unwrap_or_default(),
+        Step::Lead(name) => base.move_leader(name, first, at(second)).unwrap_or_default(),
     }
 }
 
@@ -53,12 +45,7 @@ fn follow(seen: &mut BTreeMap<Key, u64>, first: u64, changes: &[BaseChange]) {
     for (revision, change) in (first..).zip(changes) {
         match change.kind {
             EventKind::Added => {
-                assert_eq!(
-                    seen.insert(change.key.clone(), revision),
-                    None,
-                    "{:?}",
-                    change.key
-                );
+                assert_eq!(seen.insert(change.key.clone(), revision), None, "{:?}", change.key);
             }
             EventKind::Modified => {
                 let old = seen.insert(change.key.clone(), revision);

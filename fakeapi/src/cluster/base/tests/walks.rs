@@ -13,29 +13,19 @@ fn walks_are_in_order_and_go_on_from_anywhere() {
         for (at, (namespace, name)) in all.iter().enumerate() {
             let after = Some((namespace.as_str(), name.as_str()));
             assert_eq!(scan(&base, resource, None, after), all[at + 1..], "{name}");
-            let mine: Vec<_> = all[at + 1..]
-                .iter()
-                .filter(|(ns, _)| ns == namespace)
-                .cloned()
-                .collect();
+            let mine: Vec<_> =
+                all[at + 1..].iter().filter(|(ns, _)| ns == namespace).cloned().collect();
             assert_eq!(scan(&base, resource, Some(namespace), after), mine);
             // From a name that is not there.
             let before = format!("{}\u{1}", &name[..name.len() - 1]);
             let rest = scan(&base, resource, None, Some((namespace, &before)));
-            let expected: Vec<_> = all
-                .iter()
-                .filter(|(ns, n)| (ns, n) > (namespace, &before))
-                .cloned()
-                .collect();
+            let expected: Vec<_> =
+                all.iter().filter(|(ns, n)| (ns, n) > (namespace, &before)).cloned().collect();
             assert_eq!(rest, expected, "{before}");
         }
         // From a place before the namespace, and from one behind it.
         for (namespace, _) in &all {
-            let mine: Vec<_> = all
-                .iter()
-                .filter(|(ns, _)| ns == namespace)
-                .cloned()
-                .collect();
+            let mine: Vec<_> = all.iter().filter(|(ns, _)| ns == namespace).cloned().collect();
             let before = (!namespace.is_empty()).then_some(("a", "zzz"));
             assert_eq!(scan(&base, resource, Some(namespace), before), mine);
             let behind = Some(("zzz", "a"));

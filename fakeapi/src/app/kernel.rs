@@ -1,0 +1,73 @@
+//! The kernel side: loaded where it can be had, and what is lacking said once.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use tracing::{info, warn};
+
+use super::options::{Kernel, RunOptions};
+use crate::datapath::{self, Datapath, EdgeOptions, Refuse};
+use crate::netlink::{Choice, Mode};
+use crate::serve::listener::Family;
+
+/// Loads the kernel side and puts its edges on the links that were named.
+pub(super) fn load(options: &RunOptions, choice: &Choice) -> Result<Option<Arc<Datapath>>> {
+    if options.kernel == Kernel::Off {
+        if !options.edges.is_empty() {
+            bail!("--edge needs the kernel side, which --kernel off forbids");
+        }
+        info!("the kernel side is off: wildcard listeners take the connections");
+        return Ok(None);
+    }
+    let capabilities = Datapath::probe();
+    let lacks: Vec<String> = [&capabilities.steer, &capabilities.edge]
+        .into_iter()
+        .filter_map(|part| part.as_ref().err().map(ToString::to_string))
+        .collect();
+    if let Some(lack) = lacks.first() {
+        if options.kernel == Kernel::On || !options.edges.is_empty() {
+            bail!("the kernel side cannot be had: {lack}");
+        }
+        warn!("without the kernel side, wildcard listeners take the connections: {lack}");
+        return Ok(None);
+    }
+    let datapath = Datapath::load(datapath::Options {
+        max_addresses: options.max_addresses,
+        refuse: if options.reset { Refuse::Reset } else { Refuse::Drop },
+        answer_ping: true,
+    })?;
+    datapath.set_kernel_log(options.kernel_log)?;
+    guard(&datapath, choice)?;
+    for link in &options.edges {
+        let mode = datapath.attach_edge(link, EdgeOptions { neighbours: options.neighbours })?;
+        info!(link, %mode, "packets are judged at the edge");
+    }
+    info!("the kernel steers connections to the workers that own them");
+    Ok(Some(Arc::new(datapath)))
+}
+
+/// Pools are guarded at the edges; the one address of port mode is the host's own.
+fn guard(datapath: &Datapath, choice: &Choice) -> Result<()> {
+    if choice.mode != Mode::Port {
+        for pool in &choice.pools {
+            datapath.guard(*pool)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the kernel which socket a worker listens on.
+pub(super) fn place(
+    datapath: &Datapath,
+    worker: u32,
+    family: Family,
+    socket: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let family = match family {
+        Family::V4 => datapath::Family::V4,
+        Family::V6 => datapath::Family::V6,
+    };
+    datapath.place_listener(worker, family, socket).map_err(io::Error::other)
+}

@@ -1,0 +1,268 @@
+//! The running program: every part is built bottom-up here, owned here, and stopped in order.
+
+mod demo;
+mod kernel;
+mod metrics;
+
+mod options;
+
+use std::net::{IpAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use apiserver::{ApiServer, generated};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+pub use metrics::Renderer;
+pub use options::{CONTROL_PORT, FKAS_PORTS, Kernel, PortRange, RunOptions, Sync};
+
+use crate::cluster::baseline::Baseline;
+use crate::cluster::identity::ServingKey;
+use crate::datapath::Datapath;
+use crate::fkas::{self, ControlServer};
+use crate::ipam::{Ipam, Plan};
+use crate::journal::{Journal, Live, Replay};
+use crate::manage::ManagementCluster;
+use crate::netlink::{self, Choice, Mode, Plane, Privileges, Wish};
+use crate::registry::{Arrivals, AuthoritySource, Parts, Registry, Shared};
+use crate::serve::listener::Listen;
+use crate::serve::{Config, Limits, Server};
+
+/// How long the control endpoint may take to end its requests.
+const CONTROL_DRAIN: Duration = Duration::from_secs(10);
+
+/// Runs until a signal says to stop.
+///
+/// # Errors
+/// When a part cannot be had; what was begun is undone.
+pub async fn run(options: RunOptions) -> Result<()> {
+    let app = App::start(options).await?;
+    app.announce().await?;
+    wait_for_signal().await?;
+    app.stop().await
+}
+
+/// The parts, in the order in which they were built.
+struct App {
+    options: RunOptions,
+    choice: Choice,
+    registry: Arc<Registry>,
+    datapath: Option<Arc<Datapath>>,
+    server: Arc<Server>,
+    control: ControlServer,
+}
+
+impl App {
+    async fn start(options: RunOptions) -> Result<Self> {
+        let choice = choose(&options)?;
+        info!("{choice}");
+        raise_descriptors()?;
+        // Taken first: a second process must find out before it touches anything.
+        let control = TcpListener::bind(options.control_address)
+            .with_context(|| format!("cannot listen on {}", options.control_address))?;
+        let (journal, replay) = open_journal(&options)?;
+        let registry = Registry::new(Parts {
+            shared: Arc::new(shared(&options)?),
+            ipam: Ipam::new(plan(&options, &choice))?,
+            journal: journal.clone(),
+            authorities: authorities(&options).await?,
+        });
+        if let Some(replay) = &replay {
+            restore(&registry, replay)?;
+        }
+        if let Some(journal) = &journal {
+            let live: Arc<dyn Live> = registry.clone();
+            journal.attach(&live);
+        }
+        let wanted: Vec<IpAddr> = registry.addresses().iter().map(|at| at.ip()).collect();
+        let prepared = netlink::Options { wanted: wanted.clone(), ..netlink::Options::default() };
+        let plane = Plane::prepare(choice.mode, &choice.pools, &prepared).await?;
+        registry.set_plane(plane);
+        let datapath = kernel::load(&options, &choice)?;
+        let server = serve(&options, &choice, &registry, datapath.as_ref())?;
+        open(&options, &choice, &registry, datapath.clone(), &server).await?;
+        let figures = metrics::renderer(&registry, &server, datapath.as_ref(), journal.as_ref());
+        let control =
+            ControlServer::start(control, registry.clone(), figures, fkas::Limits::default())?;
+        Ok(Self { options, choice, registry, datapath, server, control })
+    }
+
+    /// Tells the user what there is and what to do next.
+    async fn announce(&self) -> Result<()> {
+        demo::fill(&self.options, &self.registry).await?;
+        demo::announce(&self.options, &self.choice, &self.registry).await
+    }
+
+    /// Stops the parts in the reverse order: first nobody comes in, then everybody may finish,
+    /// then what was put into the kernel is taken out.
+    async fn stop(self) -> Result<()> {
+        let Self { options, choice: _, mut registry, datapath, server, control } = self;
+        info!("stopping");
+        control.shutdown(CONTROL_DRAIN).await;
+        let report = match Arc::try_unwrap(server) {
+            Ok(server) => Some(server.shutdown().await),
+            Err(_) => None,
+        };
+        match report {
+            Some(report) => info!(?report, "connections have ended"),
+            None => warn!("connections were cut: a request was still opening a port"),
+        }
+        drop(datapath);
+        let Some(registry) = Arc::get_mut(&mut registry) else {
+            // Whoever still holds it keeps the addresses until the process ends.
+            warn!("addresses are left to the next run: a request is still under way");
+            return Ok(());
+        };
+        if let Some(plane) = registry.take_plane() {
+            plane.close(options.keep_addresses).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Connections need descriptors: the process may have as many as its hard limit allows.
+fn raise_descriptors() -> Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(())
+}
+
+fn choose(options: &RunOptions) -> Result<Choice> {
+    let wish = Wish { pools: options.pools.clone(), ip: options.ip, mode: options.mode };
+    Ok(netlink::choose(&wish, Privileges::of_this_process()?)?)
+}
+
+fn plan(options: &RunOptions, choice: &Choice) -> Plan {
+    match (choice.mode, options.ip) {
+        (Mode::Port, Some(ip)) => Plan::Ports { ip, range: options.ports.0.clone() },
+        _ => Plan::Addresses { pools: choice.pools.clone(), port: options.secure_port },
+    }
+}
+
+fn shared(options: &RunOptions) -> Result<Shared> {
+    Ok(Shared {
+        api: Arc::new(ApiServer::new()?),
+        baseline: Arc::new(Baseline::new(generated::rbac())?),
+        serving_key: ServingKey::generate()?,
+        anonymous_admin: options.anonymous_admin,
+    })
+}
+
+async fn authorities(options: &RunOptions) -> Result<Option<Arc<dyn AuthoritySource>>> {
+    let Some(path) = &options.kubeconfig else { return Ok(None) };
+    let management = ManagementCluster::from_kubeconfig(path).await.map_err(|error| {
+        anyhow::anyhow!(error)
+            .context(format!("the management cluster of {} cannot be used", path.display()))
+    })?;
+    Ok(Some(Arc::new(management)))
+}
+
+/// Where data is kept when nobody says.
+fn default_data_dir() -> Result<PathBuf> {
+    if let Some(state) = std::env::var_os("XDG_STATE_HOME") {
+        return Ok(PathBuf::from(state).join("fakeapi"));
+    }
+    match std::env::var_os("HOME") {
+        Some(home) => Ok(PathBuf::from(home).join(".local/state/fakeapi")),
+        None => bail!("HOME is not set: name a --data-dir or say --ephemeral"),
+    }
+}
+
+type Opened = (Option<Arc<Journal>>, Option<Replay>);
+
+fn open_journal(options: &RunOptions) -> Result<Opened> {
+    if options.ephemeral {
+        return Ok((None, None));
+    }
+    let directory = match &options.data_dir {
+        Some(directory) => directory.clone(),
+        None => default_data_dir()?,
+    };
+    let (journal, replay) = Journal::open(&directory, options.sync.0)
+        .with_context(|| format!("the data in {} cannot be used", directory.display()))?;
+    Ok((Some(Arc::new(journal)), Some(replay)))
+}
+
+fn restore(registry: &Arc<Registry>, replay: &Replay) -> Result<()> {
+    let began = std::time::Instant::now();
+    registry.restore(replay)?;
+    let report = replay.report();
+    if report.records > 0 {
+        let took = began.elapsed();
+        info!(clusters = registry.len(), records = report.records, ?took, "the journal is read");
+    }
+    Ok(())
+}
+
+fn serve(
+    options: &RunOptions,
+    choice: &Choice,
+    registry: &Arc<Registry>,
+    datapath: Option<&Arc<Datapath>>,
+) -> Result<Arc<Server>> {
+    let listen = match (datapath, choice.mode) {
+        (Some(_), _) => Listen::Steered,
+        (None, Mode::Port) => Listen::ByAddress,
+        (None, _) => Listen::Wildcard { port: options.secure_port },
+    };
+    let workers = match options.workers {
+        Some(workers) => workers,
+        None => Config::workers_of_this_machine()?,
+    };
+    let mut limits = Limits::of_this_process()?;
+    limits.drain = Duration::from_secs(options.drain_seconds);
+    let config = Config { workers, listen, limits };
+    let server = Server::start(&config, registry, &mut |worker, family, socket| match datapath {
+        Some(datapath) => kernel::place(datapath, worker, family, socket),
+        None => Ok(()),
+    })?;
+    Ok(Arc::new(server))
+}
+
+/// Lets connections to the clusters that are there already arrive.
+async fn open(
+    options: &RunOptions,
+    choice: &Choice,
+    registry: &Arc<Registry>,
+    datapath: Option<Arc<Datapath>>,
+    server: &Arc<Server>,
+) -> Result<()> {
+    let by_address = datapath.is_none() && choice.mode == Mode::Port;
+    let workers = match options.workers {
+        Some(workers) => workers,
+        None => Config::workers_of_this_machine()?,
+    };
+    let arrivals = Arrivals {
+        datapath,
+        listeners: by_address.then(|| Arc::downgrade(server)),
+        workers: workers.get(),
+    };
+    arrivals.open_all(&registry.addresses()).await?;
+    registry.set_arrivals(arrivals);
+    Ok(())
+}
+
+/// Waits for the signal that asks for an orderly end; a second one ends at once.
+async fn wait_for_signal() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        warn!("a second signal: ending at once");
+        std::process::exit(130);
+    });
+    Ok(())
+}
