@@ -80,7 +80,7 @@ impl App {
         let wanted: Vec<IpAddr> = registry.addresses().iter().map(|at| at.ip()).collect();
         let prepared = netlink::Options { wanted: wanted.clone(), ..netlink::Options::default() };
         let plane = Plane::prepare(choice.mode, &choice.pools, &prepared).await?;
-        registry.set_plane(plane);
+        registry.set_plane(plane).await;
         let datapath = kernel::load(&options, &choice)?;
         let server = serve(&options, &choice, &registry, datapath.as_ref())?;
         open(&options, &choice, &registry, datapath.clone(), &server).await?;
@@ -99,7 +99,7 @@ impl App {
     /// Stops the parts in the reverse order: first nobody comes in, then everybody may finish,
     /// then what was put into the kernel is taken out.
     async fn stop(self) -> Result<()> {
-        let Self { options, choice: _, mut registry, datapath, server, control } = self;
+        let Self { options, choice: _, registry, datapath, server, control } = self;
         info!("stopping");
         control.shutdown(CONTROL_DRAIN).await;
         let report = match Arc::try_unwrap(server) {
@@ -111,14 +111,7 @@ impl App {
             None => warn!("connections were cut: a request was still opening a port"),
         }
         drop(datapath);
-        let Some(registry) = Arc::get_mut(&mut registry) else {
-            // Whoever still holds it keeps the addresses until the process ends.
-            warn!("addresses are left to the next run: a request is still under way");
-            return Ok(());
-        };
-        if let Some(plane) = registry.take_plane() {
-            plane.close(options.keep_addresses).await?;
-        }
+        registry.close_plane(options.keep_addresses).await?;
         Ok(())
     }
 }

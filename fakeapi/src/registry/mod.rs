@@ -23,7 +23,7 @@ use foldhash::fast::FixedState;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, RwLock};
 
 pub use arrivals::Arrivals;
 pub use authorities::AuthoritySource;
@@ -36,7 +36,7 @@ use crate::cluster::identity::{ServingKey, client_certificate};
 use crate::cluster::kubeconfig::{ADMIN_GROUP, ADMIN_USER, admin_kubeconfig, authority_secrets};
 use crate::ipam::Ipam;
 use crate::journal::Journal;
-use crate::netlink::Plane;
+use crate::netlink::{NetlinkError, Plane};
 use crate::register::{
     ClusterName, ClusterSummary, Fault, NodeSpec, RegisterError, RegisterRequest, Registrar,
 };
@@ -75,8 +75,8 @@ pub struct Registry {
     ipam: Ipam,
     journal: Option<Arc<Journal>>,
     authorities: Option<Arc<dyn AuthoritySource>>,
-    /// Set once, when the addresses are ready.
-    plane: OnceLock<Plane>,
+    /// There from when the addresses are ready until they are taken away at the end.
+    plane: RwLock<Option<Plane>>,
     /// Set once, when the server runs.
     arrivals: OnceLock<Arrivals>,
     turns: Vec<Mutex<()>>,
@@ -92,7 +92,7 @@ impl Registry {
             ipam,
             journal,
             authorities,
-            plane: OnceLock::new(),
+            plane: RwLock::new(None),
             arrivals: OnceLock::new(),
             turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
         })
@@ -119,11 +119,19 @@ impl Registry {
     }
 
     /// Names the plane that makes addresses arrive at this machine.
+    pub async fn set_plane(&self, plane: Plane) {
+        *self.plane.write().await = Some(plane);
+    }
+
+    /// Takes addresses and routes away, or leaves them when `keep` says so.
     ///
-    /// # Panics
-    /// When it was named before.
-    pub fn set_plane(&self, plane: Plane) {
-        assert!(self.plane.set(plane).is_ok(), "the plane is named once");
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn close_plane(&self, keep: bool) -> Result<(), NetlinkError> {
+        match self.plane.write().await.take() {
+            Some(plane) => plane.close(keep).await,
+            None => Ok(()),
+        }
     }
 
     /// Names what brings connections to the server.
@@ -132,11 +140,6 @@ impl Registry {
     /// When it was named before.
     pub fn set_arrivals(&self, arrivals: Arrivals) {
         assert!(self.arrivals.set(arrivals).is_ok(), "the arrivals are named once");
-    }
-
-    /// Takes the plane back, to close it; nothing can be registered any more.
-    pub fn take_plane(&mut self) -> Option<Plane> {
-        self.plane.take()
     }
 
     async fn turn(&self, name: &ClusterName) -> MutexGuard<'_, ()> {

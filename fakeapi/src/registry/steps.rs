@@ -135,7 +135,7 @@ impl Registry {
             _ => Wanted::Addr(address.into()),
         });
         let address = self.ipam.allocate(wanted).map_err(|error| no_address(Box::new(error)))?;
-        if let Some(plane) = self.plane.get()
+        if let Some(plane) = &*self.plane.read().await
             && let Err(error) = plane.add(&[address.ip()]).await
         {
             self.release(address);
@@ -147,7 +147,7 @@ impl Registry {
     /// Takes an address back that a cluster has no more.
     async fn give_back(&self, address: ClusterAddr) {
         let ips: [IpAddr; 1] = [address.ip()];
-        if let Some(plane) = self.plane.get()
+        if let Some(plane) = &*self.plane.read().await
             && let Err(error) = plane.remove(&ips).await
         {
             // Given again, it is there already: adding is idempotent.
