@@ -20,18 +20,18 @@ pub(super) fn aggregate(objects: &mut [Value]) {
             else {
                 continue;
             };
-            let mut rules: Vec<Value> = Vec::new();
+            let mut gathered: Vec<Value> = Vec::new();
             let given = selectors.iter().flat_map(|selector| {
                 let objects = &*objects;
                 let others = roles.iter().filter(move |at| *at != gathering);
                 others.map(move |at| &objects[*at]).filter(move |role| selects(selector, role))
             });
             for rule in given.filter_map(|role| role["rules"].as_array()).flatten() {
-                if !rules.contains(rule) {
-                    rules.push(rule.clone());
+                if !gathered.contains(rule) {
+                    gathered.push(rule.clone());
                 }
             }
-            objects[*gathering]["rules"] = rules.into();
+            objects[*gathering]["rules"] = gathered.into();
         }
     }
 }

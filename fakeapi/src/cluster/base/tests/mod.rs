@@ -42,7 +42,7 @@ fn facts(addr: &str) -> Arc<ClusterFacts> {
 
 fn baseline() -> Arc<Baseline> {
     static ONCE: LazyLock<Arc<Baseline>> =
-        LazyLock::new(|| Arc::new(Baseline::new(b"[]").unwrap()));
+        LazyLock::new(|| Arc::new(Baseline::new(br#"{"items":[]}"#).unwrap()));
     ONCE.clone()
 }
 
