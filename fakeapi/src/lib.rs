@@ -6,6 +6,8 @@
 
 pub mod addr;
 pub mod app;
+pub mod cli;
+pub mod client;
 pub mod cluster;
 pub mod datapath;
 pub mod fkas;
