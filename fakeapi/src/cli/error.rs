@@ -33,3 +33,17 @@ pub enum CliError {
     #[error("could not write the output")]
     Output(#[from] io::Error),
 }
+
+impl CliError {
+    /// The exit code: 2 for wrong usage, else 1.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Arguments(_) => 2,
+            Self::Client(_)
+            | Self::File { .. }
+            | Self::Yaml(_)
+            | Self::ToYaml(_)
+            | Self::Output(_) => 1,
+        }
+    }
+}

@@ -15,7 +15,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -81,7 +81,8 @@ impl Cli {
     ) -> Result<(), CliError> {
         let client = Client::new(server)?;
         let stdout = io::stdout();
-        let mut screen = Screen::new(stdout.lock(), format, stdout.is_terminal());
+        let terminal = stdout.is_terminal();
+        let mut screen = Screen::new(BufWriter::new(stdout), format, terminal);
         let outcome = match execute::execute(&client, command, &mut screen).await {
             Ok(()) => screen.flush().map_err(CliError::from),
             failed => failed,
@@ -104,13 +105,14 @@ impl Cli {
     }
 }
 
-/// Exit codes: 0 done, 1 failed with one line on standard error. A usage error is clap's, 2.
+/// Says on standard error, in one line, why a command failed, and gives the exit code: 0 done,
+/// 1 failed, 2 wrong usage (as clap's own).
 pub fn exit_code(outcome: Result<(), CliError>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("fakeapi: {}", with_causes(&error));
-            ExitCode::FAILURE
+            ExitCode::from(error.code())
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::fkas::CAUSE_HEADER;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// For a whole exchange; a change is answered only when it is durable.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The largest answer: a full page of clusters is some 2 MB.
 const ANSWER_BYTES: usize = 64 << 20;

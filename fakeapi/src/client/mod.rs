@@ -203,8 +203,10 @@ fn next_array(texts: &mut VecDeque<String>) -> (usize, String) {
 
 /// `path` asked about one cluster.
 fn about(path: &str, name: &ClusterName) -> String {
-    let resource = name.to_string();
-    format!("{path}?resource={}", utf8_percent_encode(&resource, QUERY))
+    let ClusterName { namespace, name } = name;
+    let namespace = utf8_percent_encode(namespace, QUERY);
+    let name = utf8_percent_encode(name, QUERY);
+    format!("{path}?namespace={namespace}&cluster={name}")
 }
 
 #[cfg(test)]

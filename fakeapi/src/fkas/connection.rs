@@ -37,7 +37,10 @@ pub(super) async fn serve(
 ) {
     let limits = control.limits;
     let phases = Arc::new(Phases::new(&limits));
-    let io = TokioIo::new(Watched { stream, phases: Arc::clone(&phases) });
+    let io = TokioIo::new(Watched {
+        stream,
+        phases: Arc::clone(&phases),
+    });
     let service = service_fn(|request| {
         let (control, phases) = (Arc::clone(&control), Arc::clone(&phases));
         async move { Ok::<_, std::convert::Infallible>(route::serve(&control, &phases, request).await) }
@@ -120,7 +123,8 @@ impl Phases {
 
     /// The answer is ready to be written.
     pub(super) fn answered(&self) {
-        self.now.send_replace((Phase::Idle, Some(Instant::now() + self.idle)));
+        self.now
+            .send_replace((Phase::Idle, Some(Instant::now() + self.idle)));
     }
 
     /// Waits until a phase has lasted too long.
@@ -128,7 +132,7 @@ impl Phases {
         let mut changes = self.now.subscribe();
         loop {
             let (phase, deadline) = *changes.borrow_and_update();
-            let passed = async {
+            let sleeping = async {
                 match deadline {
                     Some(deadline) => sleep_until(deadline).await,
                     None => std::future::pending().await,
@@ -136,7 +140,7 @@ impl Phases {
             };
             tokio::select! {
                 changed = changes.changed() => changed.expect("self holds the sender"),
-                () = passed => return phase,
+                () = sleeping => return phase,
             }
         }
     }
@@ -207,7 +211,7 @@ mod tests {
         assert_eq!(started.elapsed().as_secs(), 60);
 
         phases.serving();
-        let waited = tokio::time::timeout(Duration::from_secs(3600), phases.overdue()).await;
+        let waited = tokio::time::timeout(Duration::from_hours(1), phases.overdue()).await;
         assert!(waited.is_err(), "serving may take long");
 
         phases.answered();

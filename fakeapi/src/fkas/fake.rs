@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -15,8 +16,13 @@ use crate::register::{
 /// A CA that is well formed.
 pub(crate) fn test_ca() -> CaPem {
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
-    CaPem { certificate: certificate.pem(), key: key.serialize_pem() }
+    let certificate = rcgen::CertificateParams::default()
+        .self_signed(&key)
+        .unwrap();
+    CaPem {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    }
 }
 
 /// One cluster of a [`FakeRegistrar`].
@@ -36,6 +42,8 @@ pub(crate) struct FakeRegistrar {
     pub(crate) delay: Duration,
     /// How many clusters fit, 0 for any number.
     pub(crate) capacity: usize,
+    /// How many changes have begun.
+    pub(crate) begun: AtomicUsize,
     /// The next change fails with this.
     pub(crate) next_failure: Mutex<Option<RegisterError>>,
 }
@@ -47,6 +55,7 @@ impl FakeRegistrar {
     }
 
     async fn change(&self) -> Result<(), RegisterError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(self.delay).await;
         self.next_failure.lock().take().map_or(Ok(()), Err)
     }
@@ -58,7 +67,9 @@ impl FakeRegistrar {
     ) -> Result<T, RegisterError> {
         let mut clusters = self.clusters.lock();
         let cluster = clusters.get_mut(name);
-        cluster.map(act).ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
+        cluster
+            .map(act)
+            .ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
     }
 }
 
@@ -93,8 +104,9 @@ impl Registrar for FakeRegistrar {
                 });
             }
             let next = 0x0a00_0001 + u32::try_from(clusters.len()).unwrap();
-            let address =
-                request.address.unwrap_or(SocketAddr::from((Ipv4Addr::from_bits(next), 6443)));
+            let address = request
+                .address
+                .unwrap_or(SocketAddr::from((Ipv4Addr::from_bits(next), 6443)));
             let cluster = FakeCluster {
                 address: ClusterAddr(address),
                 request,
@@ -110,7 +122,8 @@ impl Registrar for FakeRegistrar {
         Box::pin(async move {
             self.change().await?;
             let gone = self.clusters.lock().remove(name);
-            gone.map(drop).ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
+            gone.map(drop)
+                .ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
         })
     }
 
@@ -165,7 +178,9 @@ impl Registrar for FakeRegistrar {
     }
 
     fn kubeconfig(&self, name: &ClusterName) -> Result<String, RegisterError> {
-        self.with(name, |cluster| format!("kind: Config\nserver: https://{}\n", cluster.address))
+        self.with(name, |cluster| {
+            format!("kind: Config\nserver: https://{}\n", cluster.address)
+        })
     }
 
     fn secrets(&self, name: &ClusterName) -> Result<String, RegisterError> {

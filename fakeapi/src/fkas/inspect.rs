@@ -12,17 +12,17 @@ use super::error::ControlError;
 use super::go_json::{decode_as, encode};
 use super::limits::{PAGE_DEFAULT, PAGE_MAX};
 use super::query::Query;
-use super::with_causes;
+use super::{name, with_causes};
 use crate::register::{ClusterName, ClusterSummary, Fault, NodeSpec, RegisterError};
 
 /// `GET /register`: one cluster when the query names one, else a page of all.
 pub(super) fn clusters(control: &Control, query: &Query) -> Result<Answer, ControlError> {
-    match query.get("resource") {
-        Some(resource) => {
-            let name: ClusterName = resource.parse()?;
+    match name::of_query(query)? {
+        Some(name) => {
             let found = control.registrar.cluster(&name);
-            let summary =
-                found.ok_or(ControlError::Other { source: RegisterError::UnknownCluster(name) })?;
+            let summary = found.ok_or(ControlError::Other {
+                source: RegisterError::UnknownCluster(name),
+            })?;
             Ok(Answer::json(encode(&summary)))
         }
         None => page(control, query),
@@ -58,7 +58,11 @@ fn limit(query: &Query) -> Result<usize, ControlError> {
         field: "limit",
         problem: format!("{text:?} is not a number"),
     })?;
-    Ok(if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) })
+    Ok(if limit == 0 {
+        PAGE_DEFAULT
+    } else {
+        limit.min(PAGE_MAX)
+    })
 }
 
 /// A name may hold anything, also "/" in its namespace, so the token is a pair.
@@ -83,18 +87,18 @@ struct Nodes {
 
 /// `GET /updateNode`: the nodes of a cluster.
 pub(super) fn nodes(control: &Control, query: &Query) -> Result<Answer, ControlError> {
-    let nodes = other(control.registrar.nodes(&resource(query)?))?;
+    let nodes = other(control.registrar.nodes(&name::required(query)?))?;
     Ok(Answer::json(encode(&Nodes { nodes })))
 }
 
 /// `GET /kubeconfig`.
 pub(super) fn kubeconfig(control: &Control, query: &Query) -> Result<Answer, ControlError> {
-    other(control.registrar.kubeconfig(&resource(query)?)).map(Answer::yaml)
+    other(control.registrar.kubeconfig(&name::required(query)?)).map(Answer::yaml)
 }
 
 /// `GET /secrets`.
 pub(super) fn secrets(control: &Control, query: &Query) -> Result<Answer, ControlError> {
-    other(control.registrar.secrets(&resource(query)?)).map(Answer::yaml)
+    other(control.registrar.secrets(&name::required(query)?)).map(Answer::yaml)
 }
 
 /// `PUT /fault`: the body is a [`Fault`], such as `{"kind":"drop","per_mille":10}`.
@@ -103,7 +107,7 @@ pub(super) fn put_fault(
     query: &Query,
     body: &Bytes,
 ) -> Result<Answer, ControlError> {
-    let name = resource(query)?;
+    let name = name::required(query)?;
     let fault: Fault = decode_as(body).map_err(|error| ControlError::Value {
         field: "the body",
         problem: format!("is not a fault: {}", with_causes(&error)),
@@ -118,10 +122,6 @@ pub(super) fn put_fault(
             Ok(Answer::empty())
         }
     }
-}
-
-fn resource(query: &Query) -> Result<ClusterName, ControlError> {
-    Ok(query.get("resource").unwrap_or_default().parse()?)
 }
 
 fn other<T>(outcome: Result<T, RegisterError>) -> Result<T, ControlError> {

@@ -11,10 +11,10 @@ pub(super) const BODY_BYTES: usize = 1 << 20;
 pub(super) const HEADER_BYTES: usize = 128 << 10;
 
 /// From the first byte of a request (or from accepting) to the last.
-pub(super) const READ_DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const READ_DEADLINE: Duration = Duration::from_mins(1);
 
 /// From the last answer, until the next request begins.
-pub(super) const IDLE_DEADLINE: Duration = Duration::from_secs(120);
+pub(super) const IDLE_DEADLINE: Duration = Duration::from_mins(2);
 
 /// Connections at once; further ones wait in the kernel's accept queue.
 pub(super) const CONNECTIONS: usize = 4096;

@@ -19,6 +19,7 @@ mod error;
 mod go_json;
 mod inspect;
 mod limits;
+mod name;
 mod node;
 mod pem_text;
 mod query;

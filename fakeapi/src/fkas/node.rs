@@ -14,8 +14,8 @@ use super::control::Control;
 use super::error::ControlError;
 use super::go_json::{Body, InvalidJson, Object, encode};
 use super::limits::BULK_IN_FLIGHT;
+use super::name;
 use super::query::Query;
-use super::register::cluster_name;
 use crate::register::{CONTROL_PLANE_LABEL, ClusterName, NodeSpec, Registrar};
 
 /// `PUT /updateNode` with JSON: one node or an array of them.
@@ -37,19 +37,17 @@ pub(super) async fn delete(
     query: &Query,
     body: &Bytes,
 ) -> Result<Answer, ControlError> {
-    let (cluster, node) = match query.get("resource") {
-        Some(resource) => {
-            let node = query.get("nodeName").unwrap_or_default();
-            (resource.parse()?, node.to_owned())
-        }
-        None => {
-            let object = Body::decode(body)?.one()?;
-            (cluster_name(&object)?, object.string("nodeName")?)
-        }
+    let (cluster, node) = if let Some(cluster) = name::of_query(query)? {
+        let node = query.get("nodeName").unwrap_or_default();
+        (cluster, node.to_owned())
+    } else {
+        let object = Body::decode(body)?.one()?;
+        (name::of_object(&object)?, object.string("nodeName")?)
     };
     let registrar = Arc::clone(&control.registrar);
-    let outcome =
-        control.finish(async move { registrar.remove_node(&cluster, &node).await }).await?;
+    let outcome = control
+        .finish(async move { registrar.remove_node(&cluster, &node).await })
+        .await?;
     outcome.map_err(|source| ControlError::Other { source })?;
     Ok(Answer::empty())
 }
@@ -64,7 +62,7 @@ struct NodeUpdate {
 impl NodeUpdate {
     fn from_object(object: &Object) -> Result<Self, ControlError> {
         Ok(Self {
-            cluster: cluster_name(object)?,
+            cluster: name::of_object(object)?,
             node: NodeSpec {
                 name: object.string("nodeName")?,
                 provider_id: object.text("providerID")?,
@@ -77,7 +75,7 @@ impl NodeUpdate {
 
     fn from_query(query: &Query) -> Result<Self, ControlError> {
         Ok(Self {
-            cluster: query.get("resource").unwrap_or_default().parse()?,
+            cluster: name::required(query)?,
             node: NodeSpec {
                 name: query.get("nodeName").unwrap_or_default().to_owned(),
                 provider_id: query.text("providerID").map(str::to_owned),
@@ -98,7 +96,9 @@ impl NodeUpdate {
 
 async fn one(control: &Control, update: NodeUpdate) -> Result<Answer, ControlError> {
     let registrar = Arc::clone(&control.registrar);
-    control.finish(async move { update.carry_out(&*registrar).await }).await??;
+    control
+        .finish(async move { update.carry_out(&*registrar).await })
+        .await??;
     Ok(Answer::empty())
 }
 
@@ -136,8 +136,9 @@ fn lanes(items: Vec<Result<Object, InvalidJson>>) -> (Vec<Entry>, Vec<Lane>) {
     let mut lanes: Vec<Lane> = Vec::new();
     let mut lane_of = HashMap::new();
     for (position, item) in items.into_iter().enumerate() {
-        let update =
-            item.map_err(ControlError::from).and_then(|item| NodeUpdate::from_object(&item));
+        let update = item
+            .map_err(ControlError::from)
+            .and_then(|item| NodeUpdate::from_object(&item));
         match update {
             Ok(update) => {
                 entries.push(Entry::node(&update.cluster, &update.node.name));

@@ -36,7 +36,9 @@ impl Query {
 fn decode(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let whole = |at: usize| {
-        bytes.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
+        bytes
+            .get(at + 1..at + 3)
+            .is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
     };
     let escapes = (0..bytes.len()).filter(|&at| bytes[at] == b'%');
     if !escapes.into_iter().all(whole) {
@@ -67,5 +69,14 @@ mod tests {
             assert_eq!(Query::parse(Some(query)).get(name), expected, "{query}");
         }
         assert_eq!(Query::parse(None), Query::default());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_escaped_is_read(value: String, noise: String) {
+            let escaped = percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC);
+            let query = Query::parse(Some(&format!("a={escaped}&{noise}")));
+            proptest::prop_assert_eq!(query.get("a"), Some(value.as_str()));
+        }
     }
 }

@@ -14,8 +14,8 @@ use super::control::Control;
 use super::error::ControlError;
 use super::go_json::{Body, InvalidJson, Object, encode};
 use super::limits::BULK_IN_FLIGHT;
-use super::pem_text;
 use super::query::Query;
+use super::{name, pem_text};
 use crate::addr::ClusterAddr;
 use crate::register::{ClusterName, RegisterError, RegisterRequest, Registrar};
 
@@ -50,24 +50,16 @@ pub(super) async fn delete(
     query: &Query,
     body: &Bytes,
 ) -> Result<Answer, ControlError> {
-    let name = match query.get("resource") {
-        Some(resource) => resource.parse()?,
-        None => cluster_name(&Body::decode(body)?.one()?)?,
+    let name = match name::of_query(query)? {
+        Some(name) => name,
+        None => name::of_object(&Body::decode(body)?.one()?)?,
     };
     let registrar = Arc::clone(&control.registrar);
-    let outcome = control.finish(async move { registrar.unregister(&name).await }).await?;
+    let outcome = control
+        .finish(async move { registrar.unregister(&name).await })
+        .await?;
     outcome.map_err(|source| ControlError::Other { source })?;
     Ok(Answer::empty())
-}
-
-/// The cluster that a JSON object names: `resource`, or `namespace` and `cluster`, of which FKAS
-/// lets any be empty.
-pub(super) fn cluster_name(object: &Object) -> Result<ClusterName, ControlError> {
-    let (namespace, cluster) = (object.string("namespace")?, object.string("cluster")?);
-    match object.text("resource")? {
-        Some(resource) => Ok(resource.parse()?),
-        None => Ok(ClusterName::new(namespace, cluster)),
-    }
 }
 
 /// One cluster to register.
@@ -81,8 +73,13 @@ impl Registration {
     fn from_object(object: &Object) -> Result<Self, ControlError> {
         let [ca_key, ca_cert, etcd_key, etcd_cert] = KEY_PARAMETERS.map(|name| object.text(name));
         Self::build(
-            cluster_name(object)?,
-            [ca_key?.as_deref(), ca_cert?.as_deref(), etcd_key?.as_deref(), etcd_cert?.as_deref()],
+            name::of_object(object)?,
+            [
+                ca_key?.as_deref(),
+                ca_cert?.as_deref(),
+                etcd_key?.as_deref(),
+                etcd_cert?.as_deref(),
+            ],
             object.text("address")?.as_deref(),
             object.text("version")?,
         )
@@ -90,7 +87,7 @@ impl Registration {
 
     fn from_query(query: &Query) -> Result<Self, ControlError> {
         Self::build(
-            query.get("resource").unwrap_or_default().parse()?,
+            name::required(query)?,
             KEY_PARAMETERS.map(|name| query.text(name)),
             query.text("address"),
             query.text("version").map(str::to_owned),
@@ -116,7 +113,10 @@ impl Registration {
         let address_asked = self.request.address.is_some();
         let outcome: Result<ClusterAddr, RegisterError> =
             registrar.register(&self.name, self.request).await;
-        outcome.map_err(|source| ControlError::Register { address_asked, source })
+        outcome.map_err(|source| ControlError::Register {
+            address_asked,
+            source,
+        })
     }
 }
 
@@ -139,9 +139,14 @@ struct Registered {
 async fn one(control: &Control, registration: Registration) -> Result<String, ControlError> {
     let registrar = Arc::clone(&control.registrar);
     let resource_name = registration.name.to_string();
-    let address =
-        control.finish(async move { registration.carry_out(&*registrar).await }).await??;
-    Ok(encode(&Registered { resource_name, host: address.ip().to_string(), port: address.port() }))
+    let address = control
+        .finish(async move { registration.carry_out(&*registrar).await })
+        .await??;
+    Ok(encode(&Registered {
+        resource_name,
+        host: address.ip().to_string(),
+        port: address.port(),
+    }))
 }
 
 async fn many(
@@ -162,10 +167,14 @@ async fn many(
 }
 
 async fn item_entry(registrar: &dyn Registrar, item: Result<Object, InvalidJson>) -> Entry {
-    let name = item.as_ref().ok().and_then(|item| cluster_name(item).ok());
+    let name = item
+        .as_ref()
+        .ok()
+        .and_then(|item| name::of_object(item).ok());
     let entry = name.as_ref().map(Entry::cluster).unwrap_or_default();
-    let registration =
-        item.map_err(ControlError::from).and_then(|item| Registration::from_object(&item));
+    let registration = item
+        .map_err(ControlError::from)
+        .and_then(|item| Registration::from_object(&item));
     let outcome = match registration {
         Ok(registration) => registration.carry_out(registrar).await,
         Err(error) => Err(error),

@@ -88,7 +88,9 @@ async fn clusters(
         Method::GET => inspect::clusters(control, query),
         Method::POST => register::post(control, body).await,
         Method::DELETE => register::delete(control, query, &body).await,
-        _ => Err(ControlError::Method { allow: "GET, POST, DELETE" }),
+        _ => Err(ControlError::Method {
+            allow: "GET, POST, DELETE",
+        }),
     }
 }
 
@@ -103,7 +105,9 @@ async fn nodes(
         Method::GET => inspect::nodes(control, query),
         Method::PUT => node::put(control, body).await,
         Method::DELETE => node::delete(control, query, &body).await,
-        _ => Err(ControlError::Method { allow: "GET, PUT, DELETE" }),
+        _ => Err(ControlError::Method {
+            allow: "GET, PUT, DELETE",
+        }),
     }
 }
 
@@ -114,7 +118,14 @@ fn reading(
     path: &str,
     query: &Query,
 ) -> Result<Answer, ControlError> {
-    let known = ["/kubeconfig", "/secrets", "/healthz", "/readyz", "/livez", "/metrics"];
+    let known = [
+        "/kubeconfig",
+        "/secrets",
+        "/healthz",
+        "/readyz",
+        "/livez",
+        "/metrics",
+    ];
     if !known.contains(&path) {
         return Err(ControlError::NoSuchPath);
     }
@@ -128,5 +139,9 @@ fn reading(
 }
 
 fn only(method: &Method, wanted: &Method, allow: &'static str) -> Result<(), ControlError> {
-    if method == wanted { Ok(()) } else { Err(ControlError::Method { allow }) }
+    if method == wanted {
+        Ok(())
+    } else {
+        Err(ControlError::Method { allow })
+    }
 }

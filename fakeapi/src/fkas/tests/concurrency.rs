@@ -1,8 +1,9 @@
 //! Many callers at once, callers that leave, and the orderly end.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -14,7 +15,10 @@ use crate::fkas::{Limits, Stopped};
 const SLOW: Duration = Duration::from_millis(300);
 
 fn slow_server(delay: Duration) -> Server {
-    let registrar = FakeRegistrar { delay, ..FakeRegistrar::default() };
+    let registrar = FakeRegistrar {
+        delay,
+        ..FakeRegistrar::default()
+    };
     Server::with(registrar, Limits::default())
 }
 
@@ -39,30 +43,36 @@ async fn sixty_four_names_get_sixty_four_addresses() {
     };
     let answers = join_all((0..64).map(register)).await;
     assert!(answers.iter().all(|(status, _)| *status == 200));
-    let hosts: BTreeSet<_> =
-        answers.iter().map(|(_, text)| text.split("\"Host\":").nth(1).unwrap()).collect();
+    let hosts: BTreeSet<_> = answers
+        .iter()
+        .map(|(_, text)| text.split("\"Host\":").nth(1).unwrap())
+        .collect();
     assert_eq!(hosts.len(), 64);
 }
 
-/// Sends a registration and closes without waiting, with a reset.
-async fn send_and_leave(server: &Server) {
-    let address = server.address();
-    tokio::task::spawn_blocking(move || {
-        let mut stream = TcpStream::connect(address).unwrap();
-        let request = request("POST", "/register", r#"{"cluster":"c","namespace":"ns"}"#);
-        stream.write_all(request.as_bytes()).unwrap();
-        std::thread::sleep(SLOW / 3);
-        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-    })
-    .await
-    .unwrap();
+/// Sends a registration and waits until it is being carried out.
+async fn begin(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let request = request("POST", "/register", r#"{"cluster":"c","namespace":"ns"}"#);
+    stream.write_all(request.as_bytes()).unwrap();
+    while server.registrar.begun.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    stream
 }
 
 #[tokio::test]
 async fn a_write_finishes_when_its_client_has_left() {
     let server = slow_server(SLOW);
-    send_and_leave(&server).await;
-    assert!(server.registrar.get("ns/c").is_none(), "the client left too late to show anything");
+    let stream = begin(&server).await;
+    // Closing then resets the connection.
+    let linger = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    linger.unwrap();
+    drop(stream);
+    assert!(
+        server.registrar.get("ns/c").is_none(),
+        "the client left too late to show anything"
+    );
     assert_eq!(server.control.shutdown(20 * SLOW).await, Stopped::Drained);
     assert!(server.registrar.get("ns/c").is_some());
 }
@@ -72,28 +82,29 @@ async fn shutdown_lets_answers_out_and_closes_idle_connections() {
     let server = slow_server(SLOW);
     let address = server.address();
     let idle = TcpStream::connect(address).unwrap();
-    let asking = tokio::task::spawn_blocking(move || {
-        let request = request("POST", "/register", r#"{"cluster":"c","namespace":"ns"}"#);
-        super::exchange(address, request.as_bytes())
-    });
-    tokio::time::sleep(SLOW / 3).await;
+    let mut asking = begin(&server).await;
     assert_eq!(server.control.shutdown(20 * SLOW).await, Stopped::Drained);
-    assert!(asking.await.unwrap().starts_with("HTTP/1.1 200 OK"));
-    assert!(TcpStream::connect(address).is_err(), "the port is still open");
+    let mut answer = String::new();
+    asking.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(
+        TcpStream::connect(address).is_err(),
+        "the port is still open"
+    );
     drop(idle);
 }
 
 #[tokio::test]
 async fn shutdown_cuts_at_its_deadline() {
-    let server = slow_server(Duration::from_secs(600));
-    let address = server.address();
-    let mut stream = TcpStream::connect(address).unwrap();
-    let request = request("POST", "/register", r#"{"cluster":"c","namespace":"ns"}"#);
-    stream.write_all(request.as_bytes()).unwrap();
-    tokio::time::sleep(SLOW).await;
+    let server = slow_server(Duration::from_mins(10));
+    let mut stream = begin(&server).await;
     let stopped = server.control.shutdown(SLOW).await;
-    assert_eq!(stopped, Stopped::Cut { connections: 1, writes: 1 });
+    let expected = Stopped::Cut {
+        connections: 1,
+        writes: 1,
+    };
+    assert_eq!(stopped, expected);
     let mut rest = [0; 1];
-    let ended = tokio::task::spawn_blocking(move || std::io::Read::read(&mut stream, &mut rest));
+    let ended = tokio::task::spawn_blocking(move || stream.read(&mut rest));
     assert!(matches!(ended.await.unwrap(), Ok(0) | Err(_)));
 }
