@@ -1,45 +1,54 @@
 //! The fakeapi program: its command line, its log, its exit code.
 
+use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use fakeapi::app::{self, RunOptions};
+use fakeapi::cli::{self, Cli, Command};
+use tokio::runtime;
 use tracing_subscriber::EnvFilter;
 
-/// Impersonate many Kubernetes clusters on one machine, each at an address of its own.
-#[derive(Parser)]
-#[command(name = "fakeapi", version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Serve clusters until a signal says to stop
-    Run(Box<RunOptions>),
-}
-
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let Cli { server, output, command } = Cli::parse();
+    match command {
         Command::Run(options) => run(*options),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("fakeapi: {error:#}");
-            ExitCode::FAILURE
+        Command::Completions { shell } => {
+            cli::exit_code(Cli::completions(shell, &mut io::stdout()))
+        }
+        Command::Control(command) => {
+            match runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => cli::exit_code(runtime.block_on(Cli::ask(&server, output, command))),
+                Err(error) => failed(&error.into()),
+            }
         }
     }
 }
 
-fn run(options: RunOptions) -> anyhow::Result<()> {
+fn run(options: RunOptions) -> ExitCode {
     log();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(app::run(options))
+    let outcome = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(app::run(options)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("fakeapi: {error:#}");
+    ExitCode::FAILURE
 }
 
 /// Logs to stderr, so that what a user asked for stands alone on stdout.
+///
+/// `RUST_LOG` says what is logged; without it, FKAS's `DEBUG=true` is understood.
 fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let debug = std::env::var("DEBUG").is_ok_and(|value| value == "true");
+    let level = if debug { "debug" } else { "info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
 }

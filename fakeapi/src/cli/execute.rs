@@ -42,18 +42,8 @@ async fn register<W: Write>(
     args: RegisterArgs,
     screen: &mut Screen<W>,
 ) -> Result<(), CliError> {
-    let RegisterArgs {
-        cluster,
-        address,
-        authorities,
-        version,
-    } = args;
-    let AuthorityArgs {
-        ca_cert,
-        ca_key,
-        etcd_cert,
-        etcd_key,
-    } = authorities;
+    let RegisterArgs { cluster, address, authorities, version } = args;
+    let AuthorityArgs { ca_cert, ca_key, etcd_cert, etcd_key } = authorities;
     let request = RegisterRequest {
         address,
         ca: read_ca(ca_cert, ca_key)?,
@@ -69,29 +59,15 @@ fn read_ca(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<CaPem>,
     let (Some(cert), Some(key)) = (cert, key) else {
         return Ok(None);
     };
-    Ok(Some(CaPem {
-        certificate: read(&cert)?,
-        key: read(&key)?,
-    }))
+    Ok(Some(CaPem { certificate: read(&cert)?, key: read(&key)? }))
 }
 
 fn read(path: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(path).map_err(|source| CliError::File {
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::read_to_string(path).map_err(|source| CliError::File { path: path.to_owned(), source })
 }
 
 fn list<W: Write>(clusters: &[ClusterSummary], screen: &mut Screen<W>) -> Result<(), CliError> {
-    let header = [
-        "NAMESPACE",
-        "NAME",
-        "ADDRESS",
-        "ACTIVE",
-        "NODES",
-        "VERSION",
-        "CREATED",
-    ];
+    let header = ["NAMESPACE", "NAME", "ADDRESS", "ACTIVE", "NODES", "VERSION", "CREATED"];
     let row = |cluster: &ClusterSummary| {
         [
             cluster.namespace.clone(),
@@ -127,37 +103,19 @@ async fn node<W: Write>(
 }
 
 fn spec(args: NodeAddArgs) -> (ClusterName, NodeSpec) {
-    let NodeAddArgs {
-        cluster,
-        node: name,
-        control_plane,
-        provider_id,
-        uuid,
-        labels,
-        version,
-    } = args;
-    let mut node = NodeSpec {
-        name,
-        provider_id,
-        uuid,
-        labels: labels.into_iter().collect(),
-        version,
-    };
+    let NodeAddArgs { cluster, node: name, control_plane, provider_id, uuid, labels, version } =
+        args;
+    let mut node =
+        NodeSpec { name, provider_id, uuid, labels: labels.into_iter().collect(), version };
     if control_plane {
-        node.labels
-            .entry(CONTROL_PLANE_LABEL.to_owned())
-            .or_default();
+        node.labels.entry(CONTROL_PLANE_LABEL.to_owned()).or_default();
     }
     (cluster.0, node)
 }
 
 fn nodes<W: Write>(nodes: &[NodeSpec], screen: &mut Screen<W>) -> Result<(), CliError> {
     let row = |node: &NodeSpec| {
-        let role = if node.control_plane() {
-            "control-plane"
-        } else {
-            "worker"
-        };
+        let role = if node.control_plane() { "control-plane" } else { "worker" };
         [
             node.name.clone(),
             role.to_owned(),
@@ -176,18 +134,13 @@ async fn fault<W: Write>(
     args: FaultArgs,
     screen: &mut Screen<W>,
 ) -> Result<(), CliError> {
-    let FaultArgs {
-        cluster,
-        mode,
-        per_mille,
-    } = args;
+    let FaultArgs { cluster, mode, per_mille } = args;
     let (fault, result) = match (mode, per_mille) {
         (FaultMode::None, None) => (Fault::None, "has no fault".to_owned()),
         (FaultMode::Blackhole, None) => (Fault::Blackhole, "drops all packets".to_owned()),
-        (FaultMode::Drop, Some(per_mille)) => (
-            Fault::Drop { per_mille },
-            format!("drops {per_mille} of 1000 packets"),
-        ),
+        (FaultMode::Drop, Some(per_mille)) => {
+            (Fault::Drop { per_mille }, format!("drops {per_mille} of 1000 packets"))
+        }
         (FaultMode::Drop, None) => return Err(CliError::Arguments("drop needs --per-mille")),
         (FaultMode::None | FaultMode::Blackhole, Some(_)) => {
             return Err(CliError::Arguments("--per-mille goes with drop only"));

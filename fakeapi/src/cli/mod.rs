@@ -28,6 +28,7 @@ pub use args::{
 pub use error::CliError;
 pub use output::{Format, Screen};
 
+use crate::app::RunOptions;
 use crate::client::Client;
 use crate::fkas::with_causes;
 
@@ -57,6 +58,9 @@ pub struct Cli {
 /// What the program can be told to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// Serves clusters until a signal says to stop.
+    Run(Box<RunOptions>),
+
     /// Asks a running fakeapi.
     #[command(flatten)]
     Control(ControlCommand),

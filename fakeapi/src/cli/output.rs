@@ -32,11 +32,7 @@ impl<W: Write> Screen<W> {
     /// A screen that writes to `out`. Colours are used on a terminal unless `NO_COLOR` is set.
     pub fn new(out: W, format: Format, terminal: bool) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self {
-            out,
-            format,
-            colour: terminal && !refused,
-        }
+        Self { out, format, colour: terminal && !refused }
     }
 
     /// Shows `value`, as a table made of `header` and `rows` where one is asked for.

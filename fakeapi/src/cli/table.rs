@@ -28,11 +28,7 @@ pub(super) fn write<const N: usize>(
         writeln!(out, "{title}")?;
     }
     for row in rows {
-        writeln!(
-            out,
-            "{}",
-            line(&widths, row.each_ref().map(|cell| shown(cell)))
-        )?;
+        writeln!(out, "{}", line(&widths, row.each_ref().map(|cell| shown(cell))))?;
     }
     Ok(())
 }
@@ -42,10 +38,7 @@ fn shown(cell: &str) -> &str {
 }
 
 fn line<const N: usize>(widths: &[usize; N], cells: [&str; N]) -> String {
-    let padded = widths
-        .iter()
-        .zip(cells)
-        .map(|(&width, cell)| format!("{cell:width$}"));
+    let padded = widths.iter().zip(cells).map(|(&width, cell)| format!("{cell:width$}"));
     let line = padded.collect::<Vec<_>>().join("  ");
     line.trim_end().to_owned()
 }
@@ -56,10 +49,8 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = [
-            ["a".to_owned(), "10.0.0.1:6443".to_owned()],
-            ["longer-é".to_owned(), String::new()],
-        ];
+        let rows =
+            [["a".to_owned(), "10.0.0.1:6443".to_owned()], ["longer-é".to_owned(), String::new()]];
         let mut plain = Vec::new();
         write(&mut plain, false, ["NAME", "ADDRESS"], &rows).unwrap();
         assert_eq!(

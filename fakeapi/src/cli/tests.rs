@@ -21,28 +21,20 @@ fn the_command_is_consistent() {
 
 #[test]
 fn names_and_defaults() {
-    for (text, namespace, name) in [
-        ("ns/name", "ns", "name"),
-        ("name", "default", "name"),
-        ("a/b/c", "a", "b/c"),
-    ] {
+    for (text, namespace, name) in
+        [("ns/name", "ns", "name"), ("name", "default", "name"), ("a/b/c", "a", "b/c")]
+    {
         let cli = parse(&format!("unregister {text}")).unwrap();
         let Command::Control(ControlCommand::Unregister { cluster }) = cli.command else {
             panic!("not an unregister");
         };
-        assert_eq!(
-            (cluster.0.namespace.as_str(), cluster.0.name.as_str()),
-            (namespace, name)
-        );
+        assert_eq!((cluster.0.namespace.as_str(), cluster.0.name.as_str()), (namespace, name));
     }
     let cli = parse("list").unwrap();
     assert_eq!(cli.output, Format::Table);
     // Global flags may stand before and after the command.
     let cli = parse("--server http://a:1 node list x -o json").unwrap();
-    assert_eq!(
-        (cli.server.as_str(), cli.output),
-        ("http://a:1", Format::Json)
-    );
+    assert_eq!((cli.server.as_str(), cli.output), ("http://a:1", Format::Json));
 }
 
 #[test]
@@ -53,10 +45,7 @@ fn usage_errors_have_code_2() {
         ("register", ErrorKind::MissingRequiredArgument),
         ("register a --address 10.0.0.1", ErrorKind::ValueValidation),
         ("register a --ca-cert x", ErrorKind::MissingRequiredArgument),
-        (
-            "register a --etcd-key x",
-            ErrorKind::MissingRequiredArgument,
-        ),
+        ("register a --etcd-key x", ErrorKind::MissingRequiredArgument),
         ("node add a", ErrorKind::MissingRequiredArgument),
         ("node add a n --label x", ErrorKind::ValueValidation),
         ("node add a n --label =x", ErrorKind::ValueValidation),
@@ -77,10 +66,7 @@ fn completions_know_the_commands() {
         let mut script = Vec::new();
         Cli::completions(shell, &mut script).unwrap();
         let script = String::from_utf8(script).unwrap();
-        assert!(
-            script.contains("unregister") && script.contains("per-mille"),
-            "{shell}"
-        );
+        assert!(script.contains("unregister") && script.contains("per-mille"), "{shell}");
     }
 }
 
@@ -121,10 +107,7 @@ async fn a_clusters_life() {
     let session = Session::start();
     let table = "NAMESPACE  NAME  ADDRESS        ACTIVE  NODES  VERSION  CREATED\n\
                  default    c     10.0.0.1:6443  no      0      v1.35.0  2026-11-21T09:00:00Z\n";
-    assert_eq!(
-        session.run("register c --version v1.35.0").await.unwrap(),
-        table
-    );
+    assert_eq!(session.run("register c --version v1.35.0").await.unwrap(), table);
     assert_eq!(session.run("list").await.unwrap(), table);
     assert_eq!(
         session
@@ -138,21 +121,12 @@ async fn a_clusters_life() {
         "NAME  ROLE           VERSION  PROVIDER-ID     UUID\n\
          cp-1  control-plane  -        metal3://a/b/c  u\n"
     );
-    assert_eq!(
-        session.registrar.get("default/c").unwrap().nodes["cp-1"].labels["a"],
-        "b=c"
-    );
+    assert_eq!(session.registrar.get("default/c").unwrap().nodes["cp-1"].labels["a"], "b=c");
     session.run("fault c drop --per-mille 25").await.unwrap();
     let fault = session.registrar.get("default/c").unwrap().fault;
     assert_eq!(fault, Fault::Drop { per_mille: 25 });
-    assert_eq!(
-        session.run("node remove c cp-1").await.unwrap(),
-        "node default/c/cp-1 removed\n"
-    );
-    assert_eq!(
-        session.run("unregister c").await.unwrap(),
-        "cluster default/c unregistered\n"
-    );
+    assert_eq!(session.run("node remove c cp-1").await.unwrap(), "node default/c/cp-1 removed\n");
+    assert_eq!(session.run("unregister c").await.unwrap(), "cluster default/c unregistered\n");
     assert!(session.registrar.clusters.lock().is_empty());
 }
 
@@ -185,16 +159,9 @@ async fn cas_come_from_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     for (name, text) in [("crt", &ca.certificate), ("key", &ca.key)] {
-        std::fs::File::create(path(name))
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
+        std::fs::File::create(path(name)).unwrap().write_all(text.as_bytes()).unwrap();
     }
-    let line = format!(
-        "register a/b --ca-cert {} --ca-key {}",
-        path("crt"),
-        path("key")
-    );
+    let line = format!("register a/b --ca-cert {} --ca-key {}", path("crt"), path("key"));
     session.run(&line).await.unwrap();
     let request = session.registrar.get("a/b").unwrap().request;
     assert_eq!((request.ca, request.etcd_ca), (Some(ca), None));
@@ -202,28 +169,15 @@ async fn cas_come_from_files() {
     let missing = path("missing");
     let line = format!("register a/c --etcd-cert {missing} --etcd-key {missing}");
     let said = session.fails(&line).await;
-    assert!(
-        said.starts_with(&format!("could not read {missing}: No such file")),
-        "{said}"
-    );
-    let swapped = format!(
-        "register a/d --ca-cert {} --ca-key {}",
-        path("key"),
-        path("crt")
-    );
-    assert_eq!(
-        session.fails(&swapped).await,
-        "caCert is not a PEM certificate"
-    );
+    assert!(said.starts_with(&format!("could not read {missing}: No such file")), "{said}");
+    let swapped = format!("register a/d --ca-cert {} --ca-key {}", path("key"), path("crt"));
+    assert_eq!(session.fails(&swapped).await, "caCert is not a PEM certificate");
 }
 
 #[tokio::test]
 async fn failures_are_one_line() {
     let session = Session::start();
-    assert_eq!(
-        session.fails("kubeconfig x").await,
-        "cluster default/x is not registered"
-    );
+    assert_eq!(session.fails("kubeconfig x").await, "cluster default/x is not registered");
     assert_eq!(
         session.fails("node add x n").await,
         "Workload Cluster does not exist: cluster default/x is not registered"

@@ -39,9 +39,7 @@ impl Transport {
             uri.scheme_str() == Some("http") && uri.authority().is_some() && uri.query().is_none()
         });
         if !good {
-            return Err(ClientError::Server {
-                server: server.to_owned(),
-            });
+            return Err(ClientError::Server { server: server.to_owned() });
         }
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_DEADLINE));
@@ -82,34 +80,24 @@ impl Transport {
         target: &str,
         body: Option<String>,
     ) -> Result<Bytes, ClientError> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{target}", self.server));
+        let mut request = Request::builder().method(method).uri(format!("{}{target}", self.server));
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let request = request
-            .body(Full::from(body.unwrap_or_default()))
-            .map_err(ClientError::Request)?;
-        tokio::time::timeout(DEADLINE, self.exchange(request))
-            .await
-            .map_err(|_| ClientError::Late {
-                server: self.server.clone(),
-                seconds: DEADLINE.as_secs(),
-            })?
+        let request =
+            request.body(Full::from(body.unwrap_or_default())).map_err(ClientError::Request)?;
+        tokio::time::timeout(DEADLINE, self.exchange(request)).await.map_err(|_| {
+            ClientError::Late { server: self.server.clone(), seconds: DEADLINE.as_secs() }
+        })?
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, ClientError> {
         let sent = self.pool.request(request).await;
-        let response: Response<Incoming> = sent.map_err(|source| ClientError::Unreachable {
-            server: self.server.clone(),
-            source,
-        })?;
+        let response: Response<Incoming> = sent
+            .map_err(|source| ClientError::Unreachable { server: self.server.clone(), source })?;
         let (head, body) = response.into_parts();
-        let whole = Limited::new(body, ANSWER_BYTES)
-            .collect()
-            .await
-            .map_err(|error| self.broken(error))?;
+        let whole =
+            Limited::new(body, ANSWER_BYTES).collect().await.map_err(|error| self.broken(error))?;
         let body = whole.to_bytes();
         if head.status.is_success() {
             return Ok(body);
@@ -123,16 +111,11 @@ impl Transport {
     }
 
     fn meaning<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, ClientError> {
-        serde_json::from_slice(answer).map_err(|source| ClientError::Meaning {
-            server: self.server.clone(),
-            source,
-        })
+        serde_json::from_slice(answer)
+            .map_err(|source| ClientError::Meaning { server: self.server.clone(), source })
     }
 
     fn broken(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
-        ClientError::Answer {
-            server: self.server.clone(),
-            source: source.into(),
-        }
+        ClientError::Answer { server: self.server.clone(), source: source.into() }
     }
 }

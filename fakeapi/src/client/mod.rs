@@ -22,11 +22,7 @@ const PAGE: usize = 10_000;
 const ARRAY_BYTES: usize = 512 << 10;
 
 /// What stands for itself in a query.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'/');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/');
 
 /// A client of one control port.
 #[derive(Clone, Debug)]
@@ -64,9 +60,7 @@ impl Client {
         &self,
         clusters: impl IntoIterator<Item = (ClusterName, RegisterRequest)>,
     ) -> Result<Vec<Outcome>, ClientError> {
-        let items = clusters
-            .into_iter()
-            .map(|(name, request)| wire::registration(&name, &request));
+        let items = clusters.into_iter().map(|(name, request)| wire::registration(&name, &request));
         self.send_arrays(Method::POST, "/register", items).await
     }
 
@@ -120,9 +114,7 @@ impl Client {
         &self,
         nodes: impl IntoIterator<Item = (ClusterName, NodeSpec)>,
     ) -> Result<Vec<Outcome>, ClientError> {
-        let items = nodes
-            .into_iter()
-            .map(|(name, node)| wire::node(&name, &node));
+        let items = nodes.into_iter().map(|(name, node)| wire::node(&name, &node));
         self.send_arrays(Method::PUT, "/updateNode", items).await
     }
 
@@ -171,10 +163,7 @@ impl Client {
             let method = method.clone();
             let answer: Vec<Outcome> = self.http.json(method, target, array).await?;
             if answer.len() != count {
-                return Err(ClientError::Count {
-                    sent: count,
-                    answered: answer.len(),
-                });
+                return Err(ClientError::Count { sent: count, answered: answer.len() });
             }
             outcomes.extend(answer);
         }

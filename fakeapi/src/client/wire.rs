@@ -54,12 +54,7 @@ pub(super) struct Nodes {
 
 /// The body that registers a cluster.
 pub(super) fn registration(name: &ClusterName, request: &RegisterRequest) -> Value {
-    let RegisterRequest {
-        address,
-        ca,
-        etcd_ca,
-        version,
-    } = request;
+    let RegisterRequest { address, ca, etcd_ca, version } = request;
     let mut body = named(name);
     let mut put = |key: &str, text: Option<String>| {
         if let Some(text) = text {
@@ -79,13 +74,7 @@ pub(super) fn registration(name: &ClusterName, request: &RegisterRequest) -> Val
 
 /// The body that adds or changes a node.
 pub(super) fn node(name: &ClusterName, node: &NodeSpec) -> Value {
-    let NodeSpec {
-        name: node,
-        provider_id,
-        uuid,
-        labels,
-        version,
-    } = node;
+    let NodeSpec { name: node, provider_id, uuid, labels, version } = node;
     let mut body = named(name);
     body.insert("nodeName".to_owned(), node.clone().into());
     body.insert("providerID".to_owned(), provider_id.clone().into());

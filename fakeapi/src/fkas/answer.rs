@@ -47,26 +47,17 @@ impl Answer {
 
     /// 200 with metrics in Prometheus' text format.
     pub(super) fn metrics(body: String) -> Self {
-        Self::with(
-            Some("text/plain; version=0.0.4; charset=utf-8"),
-            body.into(),
-        )
+        Self::with(Some("text/plain; version=0.0.4; charset=utf-8"), body.into())
     }
 
     /// A failure as Go's `http.Error` sends it: the text and a newline.
     pub(super) fn failure(status: StatusCode, text: &str) -> Self {
-        Self {
-            status,
-            ..Self::plain(format!("{text}\n"))
-        }
+        Self { status, ..Self::plain(format!("{text}\n")) }
     }
 
     /// Tells which methods would have been allowed.
     pub(super) fn allowing(self, methods: &'static str) -> Self {
-        Self {
-            allow: Some(methods),
-            ..self
-        }
+        Self { allow: Some(methods), ..self }
     }
 
     /// Tells the cause beside the body.
@@ -75,25 +66,13 @@ impl Answer {
     }
 
     fn with(content_type: Option<&'static str>, body: Bytes) -> Self {
-        Self {
-            status: StatusCode::OK,
-            content_type,
-            allow: None,
-            cause: None,
-            body,
-        }
+        Self { status: StatusCode::OK, content_type, allow: None, cause: None, body }
     }
 }
 
 impl From<Answer> for Response<Full<Bytes>> {
     fn from(answer: Answer) -> Self {
-        let Answer {
-            status,
-            content_type,
-            allow,
-            cause,
-            body,
-        } = answer;
+        let Answer { status, content_type, allow, cause, body } = answer;
         let mut response = Self::new(Full::new(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();

@@ -29,35 +29,21 @@ pub(super) struct Entry {
 impl Entry {
     /// An item about a cluster; nothing failed yet.
     pub(super) fn cluster(name: &ClusterName) -> Self {
-        Self {
-            resource_name: name.to_string(),
-            ..Self::default()
-        }
+        Self { resource_name: name.to_string(), ..Self::default() }
     }
 
     /// An item about a node; nothing failed yet.
     pub(super) fn node(name: &ClusterName, node: &str) -> Self {
-        Self {
-            node_name: Some(node.to_owned()),
-            ..Self::cluster(name)
-        }
+        Self { node_name: Some(node.to_owned()), ..Self::cluster(name) }
     }
 
     /// Where the cluster is served.
     pub(super) fn at(self, address: ClusterAddr) -> Self {
-        Self {
-            host: Some(address.ip().to_string()),
-            port: Some(address.port()),
-            ..self
-        }
+        Self { host: Some(address.ip().to_string()), port: Some(address.port()), ..self }
     }
 
     /// Why the item failed.
     pub(super) fn failed(self, error: &ControlError) -> Self {
-        Self {
-            code: Some(error.status().as_u16()),
-            error: Some(error.item_text()),
-            ..self
-        }
+        Self { code: Some(error.status().as_u16()), error: Some(error.item_text()), ..self }
     }
 }

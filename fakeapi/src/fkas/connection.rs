@@ -37,10 +37,7 @@ pub(super) async fn serve(
 ) {
     let limits = control.limits;
     let phases = Arc::new(Phases::new(&limits));
-    let io = TokioIo::new(Watched {
-        stream,
-        phases: Arc::clone(&phases),
-    });
+    let io = TokioIo::new(Watched { stream, phases: Arc::clone(&phases) });
     let service = service_fn(|request| {
         let (control, phases) = (Arc::clone(&control), Arc::clone(&phases));
         async move { Ok::<_, std::convert::Infallible>(route::serve(&control, &phases, request).await) }
@@ -123,8 +120,7 @@ impl Phases {
 
     /// The answer is ready to be written.
     pub(super) fn answered(&self) {
-        self.now
-            .send_replace((Phase::Idle, Some(Instant::now() + self.idle)));
+        self.now.send_replace((Phase::Idle, Some(Instant::now() + self.idle)));
     }
 
     /// Waits until a phase has lasted too long.

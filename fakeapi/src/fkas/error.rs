@@ -88,10 +88,7 @@ impl ControlError {
             | Self::Ca(_)
             | Self::Resource(_)
             | Self::Value { .. } => StatusCode::BAD_REQUEST,
-            Self::Register {
-                address_asked,
-                source,
-            } => registering_status(source, *address_asked),
+            Self::Register { address_asked, source } => registering_status(source, *address_asked),
             Self::Node { source, .. } => node_status(source),
             Self::Other { source } => other_status(source),
             Self::Task(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -199,33 +196,19 @@ mod tests {
     }
 
     fn authority(which: &'static str) -> RegisterError {
-        RegisterError::Authority {
-            cluster: name(),
-            which,
-            source: because("not a key"),
-        }
+        RegisterError::Authority { cluster: name(), which, source: because("not a key") }
     }
 
     fn address() -> RegisterError {
-        RegisterError::Address {
-            cluster: name(),
-            source: because("pool is empty"),
-        }
+        RegisterError::Address { cluster: name(), source: because("pool is empty") }
     }
 
     fn secret() -> RegisterError {
-        RegisterError::Secret {
-            cluster: name(),
-            secret: "c-ca".into(),
-            source: because("403"),
-        }
+        RegisterError::Secret { cluster: name(), secret: "c-ca".into(), source: because("403") }
     }
 
     fn invalid() -> RegisterError {
-        RegisterError::Invalid {
-            field: "version",
-            message: "is no version".into(),
-        }
+        RegisterError::Invalid { field: "version", message: "is no version".into() }
     }
 
     #[test]
@@ -267,21 +250,10 @@ mod tests {
                 "Error adding node: n journal: disk full",
                 None,
             ),
-            (
-                invalid(),
-                400,
-                "Error adding node: n version: is no version",
-                None,
-            ),
+            (invalid(), 400, "Error adding node: n version: is no version", None),
         ] {
-            let error = ControlError::Node {
-                node: "n".into(),
-                source,
-            };
-            assert_eq!(
-                (error.status().as_u16(), error.to_string().as_str()),
-                (status, text)
-            );
+            let error = ControlError::Node { node: "n".into(), source };
+            assert_eq!((error.status().as_u16(), error.to_string().as_str()), (status, text));
             assert_eq!(error.cause().as_deref(), cause, "{text}");
         }
     }
@@ -290,18 +262,8 @@ mod tests {
     fn register_texts() {
         for (source, asked, status, text) in [
             (address(), false, 500, "Failed to initialize listener"),
-            (
-                address(),
-                true,
-                409,
-                "no address for cluster ns/c: pool is empty",
-            ),
-            (
-                secret(),
-                false,
-                500,
-                "Failed to register resource group to listener",
-            ),
+            (address(), true, 409, "no address for cluster ns/c: pool is empty"),
+            (secret(), false, 500, "Failed to register resource group to listener"),
             (
                 RegisterError::Failed("journal", because("disk full")),
                 true,
@@ -316,14 +278,8 @@ mod tests {
             ),
             (invalid(), false, 400, "version: is no version"),
         ] {
-            let error = ControlError::Register {
-                address_asked: asked,
-                source,
-            };
-            assert_eq!(
-                (error.status().as_u16(), error.to_string().as_str()),
-                (status, text)
-            );
+            let error = ControlError::Register { address_asked: asked, source };
+            assert_eq!((error.status().as_u16(), error.to_string().as_str()), (status, text));
             assert_eq!(error.cause().is_some(), status == 500, "{text}");
         }
     }

@@ -16,13 +16,8 @@ use crate::register::{
 /// A CA that is well formed.
 pub(crate) fn test_ca() -> CaPem {
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::default()
-        .self_signed(&key)
-        .unwrap();
-    CaPem {
-        certificate: certificate.pem(),
-        key: key.serialize_pem(),
-    }
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    CaPem { certificate: certificate.pem(), key: key.serialize_pem() }
 }
 
 /// One cluster of a [`FakeRegistrar`].
@@ -67,9 +62,7 @@ impl FakeRegistrar {
     ) -> Result<T, RegisterError> {
         let mut clusters = self.clusters.lock();
         let cluster = clusters.get_mut(name);
-        cluster
-            .map(act)
-            .ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
+        cluster.map(act).ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
     }
 }
 
@@ -104,9 +97,8 @@ impl Registrar for FakeRegistrar {
                 });
             }
             let next = 0x0a00_0001 + u32::try_from(clusters.len()).unwrap();
-            let address = request
-                .address
-                .unwrap_or(SocketAddr::from((Ipv4Addr::from_bits(next), 6443)));
+            let address =
+                request.address.unwrap_or(SocketAddr::from((Ipv4Addr::from_bits(next), 6443)));
             let cluster = FakeCluster {
                 address: ClusterAddr(address),
                 request,
@@ -122,8 +114,7 @@ impl Registrar for FakeRegistrar {
         Box::pin(async move {
             self.change().await?;
             let gone = self.clusters.lock().remove(name);
-            gone.map(drop)
-                .ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
+            gone.map(drop).ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
         })
     }
 
@@ -178,9 +169,7 @@ impl Registrar for FakeRegistrar {
     }
 
     fn kubeconfig(&self, name: &ClusterName) -> Result<String, RegisterError> {
-        self.with(name, |cluster| {
-            format!("kind: Config\nserver: https://{}\n", cluster.address)
-        })
+        self.with(name, |cluster| format!("kind: Config\nserver: https://{}\n", cluster.address))
     }
 
     fn secrets(&self, name: &ClusterName) -> Result<String, RegisterError> {
@@ -190,5 +179,9 @@ impl Registrar for FakeRegistrar {
 
     fn set_fault(&self, name: &ClusterName, fault: Fault) -> Result<(), RegisterError> {
         self.with(name, |cluster| cluster.fault = fault)
+    }
+
+    fn fault(&self, name: &ClusterName) -> Result<Fault, RegisterError> {
+        self.with(name, |cluster| cluster.fault)
     }
 }

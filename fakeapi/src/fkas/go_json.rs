@@ -93,10 +93,9 @@ impl Object {
         let mut found = BTreeMap::new();
         for value in self.members(field) {
             match parse::<Option<BTreeMap<String, Option<String>>>>(value)? {
-                Some(map) => found.extend(
-                    map.into_iter()
-                        .map(|(key, text)| (key, text.unwrap_or_default())),
-                ),
+                Some(map) => {
+                    found.extend(map.into_iter().map(|(key, text)| (key, text.unwrap_or_default())))
+                }
                 None => found.clear(),
             }
         }
@@ -104,10 +103,7 @@ impl Object {
     }
 
     fn members<'a>(&'a self, field: &'a str) -> impl Iterator<Item = &'a RawValue> {
-        self.0
-            .iter()
-            .filter(move |(key, _)| same_key(key, field))
-            .map(|(_, value)| &**value)
+        self.0.iter().filter(move |(key, _)| same_key(key, field)).map(|(_, value)| &**value)
     }
 }
 
@@ -143,9 +139,7 @@ fn same_key(key: &str, field: &str) -> bool {
         '\u{212a}' => 'k',
         other => other.to_ascii_lowercase(),
     };
-    key.chars()
-        .map(fold)
-        .eq(field.chars().map(|letter| letter.to_ascii_lowercase()))
+    key.chars().map(fold).eq(field.chars().map(|letter| letter.to_ascii_lowercase()))
 }
 
 /// `value` as Go's `json.Marshal` writes it.
@@ -201,29 +195,16 @@ mod tests {
 
     #[test]
     fn what_is_not_json() {
-        for text in [
-            "",
-            "  ",
-            "{",
-            "[",
-            "x",
-            "5",
-            "\"a\"",
-            "true",
-            "{\"a\":}",
-            "{'a':1}",
-            "{\"a\":1,}",
-        ] {
+        for text in
+            ["", "  ", "{", "[", "x", "5", "\"a\"", "true", "{\"a\":}", "{'a':1}", "{\"a\":1,}"]
+        {
             assert!(Body::decode(text.as_bytes()).is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn bad_utf8_in_a_string_is_replaced() {
-        let body = Body::decode(b"{\"cluster\":\"a\xff\"}")
-            .unwrap()
-            .one()
-            .unwrap();
+        let body = Body::decode(b"{\"cluster\":\"a\xff\"}").unwrap().one().unwrap();
         assert_eq!(body.string("cluster"), Ok("a\u{fffd}".to_owned()));
     }
 
@@ -242,10 +223,7 @@ mod tests {
             Ok("a=3,b=2".into())
         );
         assert_eq!(labels(r#"{"labels":{"a":null}}"#), Ok("a=".into()));
-        assert_eq!(
-            labels(r#"{"labels":{"a":"1"},"labels":null}"#),
-            Ok(String::new())
-        );
+        assert_eq!(labels(r#"{"labels":{"a":"1"},"labels":null}"#), Ok(String::new()));
         assert_eq!(labels("{}"), Ok(String::new()));
         assert_eq!(labels(r#"{"labels":"a=1"}"#), Err(InvalidJson));
         assert_eq!(labels(r#"{"labels":{"a":1}}"#), Err(InvalidJson));
@@ -256,18 +234,12 @@ mod tests {
         let Body::Many(items) = Body::decode(br#"[{"cluster":"a"},5,null]"#).unwrap() else {
             panic!("an array is many");
         };
-        assert_eq!(
-            items.iter().map(Result::is_ok).collect::<Vec<_>>(),
-            [true, false, true]
-        );
+        assert_eq!(items.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     }
 
     #[test]
     fn output_is_escaped_like_gos() {
-        assert_eq!(
-            encode(&"<a&b>\u{2028}\u{7f}\n"),
-            "\"\\u003ca\\u0026b\\u003e\\u2028\u{7f}\\n\""
-        );
+        assert_eq!(encode(&"<a&b>\u{2028}\u{7f}\n"), "\"\\u003ca\\u0026b\\u003e\\u2028\u{7f}\\n\"");
     }
 
     proptest::proptest! {

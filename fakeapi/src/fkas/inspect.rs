@@ -20,9 +20,8 @@ pub(super) fn clusters(control: &Control, query: &Query) -> Result<Answer, Contr
     match name::of_query(query)? {
         Some(name) => {
             let found = control.registrar.cluster(&name);
-            let summary = found.ok_or(ControlError::Other {
-                source: RegisterError::UnknownCluster(name),
-            })?;
+            let summary =
+                found.ok_or(ControlError::Other { source: RegisterError::UnknownCluster(name) })?;
             Ok(Answer::json(encode(&summary)))
         }
         None => page(control, query),
@@ -58,11 +57,7 @@ fn limit(query: &Query) -> Result<usize, ControlError> {
         field: "limit",
         problem: format!("{text:?} is not a number"),
     })?;
-    Ok(if limit == 0 {
-        PAGE_DEFAULT
-    } else {
-        limit.min(PAGE_MAX)
-    })
+    Ok(if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) })
 }
 
 /// A name may hold anything, also "/" in its namespace, so the token is a pair.
@@ -99,6 +94,12 @@ pub(super) fn kubeconfig(control: &Control, query: &Query) -> Result<Answer, Con
 /// `GET /secrets`.
 pub(super) fn secrets(control: &Control, query: &Query) -> Result<Answer, ControlError> {
     other(control.registrar.secrets(&name::required(query)?)).map(Answer::yaml)
+}
+
+/// `GET /fault`: what the kernel does with a cluster's packets.
+pub(super) fn fault(control: &Control, query: &Query) -> Result<Answer, ControlError> {
+    let fault = other(control.registrar.fault(&name::required(query)?))?;
+    Ok(Answer::json(encode(&fault)))
 }
 
 /// `PUT /fault`: the body is a [`Fault`], such as `{"kind":"drop","per_mille":10}`.

@@ -45,9 +45,8 @@ pub(super) async fn delete(
         (name::of_object(&object)?, object.string("nodeName")?)
     };
     let registrar = Arc::clone(&control.registrar);
-    let outcome = control
-        .finish(async move { registrar.remove_node(&cluster, &node).await })
-        .await?;
+    let outcome =
+        control.finish(async move { registrar.remove_node(&cluster, &node).await }).await?;
     outcome.map_err(|source| ControlError::Other { source })?;
     Ok(Answer::empty())
 }
@@ -96,9 +95,7 @@ impl NodeUpdate {
 
 async fn one(control: &Control, update: NodeUpdate) -> Result<Answer, ControlError> {
     let registrar = Arc::clone(&control.registrar);
-    control
-        .finish(async move { update.carry_out(&*registrar).await })
-        .await??;
+    control.finish(async move { update.carry_out(&*registrar).await }).await??;
     Ok(Answer::empty())
 }
 
@@ -136,9 +133,8 @@ fn lanes(items: Vec<Result<Object, InvalidJson>>) -> (Vec<Entry>, Vec<Lane>) {
     let mut lanes: Vec<Lane> = Vec::new();
     let mut lane_of = HashMap::new();
     for (position, item) in items.into_iter().enumerate() {
-        let update = item
-            .map_err(ControlError::from)
-            .and_then(|item| NodeUpdate::from_object(&item));
+        let update =
+            item.map_err(ControlError::from).and_then(|item| NodeUpdate::from_object(&item));
         match update {
             Ok(update) => {
                 entries.push(Entry::node(&update.cluster, &update.node.name));

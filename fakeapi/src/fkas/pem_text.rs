@@ -64,11 +64,7 @@ fn pem(
         .collect();
     let bytes = LENIENT.decode(standard).map_err(|_| BadCa::Base64(field))?;
     let pem = String::from_utf8(bytes).map_err(|_| BadCa::Pem(field, what))?;
-    if holds(pem.as_bytes()) {
-        Ok(pem)
-    } else {
-        Err(BadCa::Pem(field, what))
-    }
+    if holds(pem.as_bytes()) { Ok(pem) } else { Err(BadCa::Pem(field, what)) }
 }
 
 #[cfg(test)]
@@ -90,15 +86,9 @@ mod tests {
             let cert = engine.encode(&expected.certificate);
             let key = engine.encode(&expected.key);
             assert_eq!(read(&cert, &key), Ok(Some(expected.clone())));
-            assert_eq!(
-                read(&cert.replace('+', " "), &key),
-                Ok(Some(expected.clone()))
-            );
+            assert_eq!(read(&cert.replace('+', " "), &key), Ok(Some(expected.clone())));
             let (head, tail) = cert.split_at(64);
-            assert_eq!(
-                read(&format!("{head}\r\n{tail}\n"), &key),
-                Ok(Some(expected.clone()))
-            );
+            assert_eq!(read(&format!("{head}\r\n{tail}\n"), &key), Ok(Some(expected.clone())));
         }
         assert!(STANDARD.encode(&expected.certificate).contains('+'));
         assert!(STANDARD.encode(&expected.certificate).contains('/'));
@@ -107,10 +97,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let good = test_ca();
-        let (cert, key) = (
-            STANDARD.encode(&good.certificate),
-            STANDARD.encode(&good.key),
-        );
+        let (cert, key) = (STANDARD.encode(&good.certificate), STANDARD.encode(&good.key));
         let text = |result: Result<Option<CaPem>, BadCa>| result.unwrap_err().to_string();
         assert_eq!(text(read("?", &key)), "caCert is not base64");
         assert_eq!(text(read(&cert, &cert)), "caKey is not a PEM private key");

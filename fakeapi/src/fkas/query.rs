@@ -36,9 +36,7 @@ impl Query {
 fn decode(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let whole = |at: usize| {
-        bytes
-            .get(at + 1..at + 3)
-            .is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
+        bytes.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
     };
     let escapes = (0..bytes.len()).filter(|&at| bytes[at] == b'%');
     if !escapes.into_iter().all(whole) {

@@ -55,9 +55,7 @@ pub(super) async fn delete(
         None => name::of_object(&Body::decode(body)?.one()?)?,
     };
     let registrar = Arc::clone(&control.registrar);
-    let outcome = control
-        .finish(async move { registrar.unregister(&name).await })
-        .await?;
+    let outcome = control.finish(async move { registrar.unregister(&name).await }).await?;
     outcome.map_err(|source| ControlError::Other { source })?;
     Ok(Answer::empty())
 }
@@ -74,12 +72,7 @@ impl Registration {
         let [ca_key, ca_cert, etcd_key, etcd_cert] = KEY_PARAMETERS.map(|name| object.text(name));
         Self::build(
             name::of_object(object)?,
-            [
-                ca_key?.as_deref(),
-                ca_cert?.as_deref(),
-                etcd_key?.as_deref(),
-                etcd_cert?.as_deref(),
-            ],
+            [ca_key?.as_deref(), ca_cert?.as_deref(), etcd_key?.as_deref(), etcd_cert?.as_deref()],
             object.text("address")?.as_deref(),
             object.text("version")?,
         )
@@ -113,10 +106,7 @@ impl Registration {
         let address_asked = self.request.address.is_some();
         let outcome: Result<ClusterAddr, RegisterError> =
             registrar.register(&self.name, self.request).await;
-        outcome.map_err(|source| ControlError::Register {
-            address_asked,
-            source,
-        })
+        outcome.map_err(|source| ControlError::Register { address_asked, source })
     }
 }
 
@@ -139,14 +129,9 @@ struct Registered {
 async fn one(control: &Control, registration: Registration) -> Result<String, ControlError> {
     let registrar = Arc::clone(&control.registrar);
     let resource_name = registration.name.to_string();
-    let address = control
-        .finish(async move { registration.carry_out(&*registrar).await })
-        .await??;
-    Ok(encode(&Registered {
-        resource_name,
-        host: address.ip().to_string(),
-        port: address.port(),
-    }))
+    let address =
+        control.finish(async move { registration.carry_out(&*registrar).await }).await??;
+    Ok(encode(&Registered { resource_name, host: address.ip().to_string(), port: address.port() }))
 }
 
 async fn many(
@@ -167,14 +152,10 @@ async fn many(
 }
 
 async fn item_entry(registrar: &dyn Registrar, item: Result<Object, InvalidJson>) -> Entry {
-    let name = item
-        .as_ref()
-        .ok()
-        .and_then(|item| name::of_object(item).ok());
+    let name = item.as_ref().ok().and_then(|item| name::of_object(item).ok());
     let entry = name.as_ref().map(Entry::cluster).unwrap_or_default();
-    let registration = item
-        .map_err(ControlError::from)
-        .and_then(|item| Registration::from_object(&item));
+    let registration =
+        item.map_err(ControlError::from).and_then(|item| Registration::from_object(&item));
     let outcome = match registration {
         Ok(registration) => registration.carry_out(registrar).await,
         Err(error) => Err(error),

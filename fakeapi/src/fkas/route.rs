@@ -67,10 +67,11 @@ async fn dispatch(
     match path {
         "/register" => clusters(control, method, query, body).await,
         "/updateNode" => nodes(control, method, query, body).await,
-        "/fault" => {
-            only(method, &Method::PUT, "PUT")?;
-            inspect::put_fault(control, query, &body)
-        }
+        "/fault" => match *method {
+            Method::GET => inspect::fault(control, query),
+            Method::PUT => inspect::put_fault(control, query, &body),
+            _ => Err(ControlError::Method { allow: "GET, PUT" }),
+        },
         _ => reading(control, method, path, query),
     }
 }
@@ -88,9 +89,7 @@ async fn clusters(
         Method::GET => inspect::clusters(control, query),
         Method::POST => register::post(control, body).await,
         Method::DELETE => register::delete(control, query, &body).await,
-        _ => Err(ControlError::Method {
-            allow: "GET, POST, DELETE",
-        }),
+        _ => Err(ControlError::Method { allow: "GET, POST, DELETE" }),
     }
 }
 
@@ -105,9 +104,7 @@ async fn nodes(
         Method::GET => inspect::nodes(control, query),
         Method::PUT => node::put(control, body).await,
         Method::DELETE => node::delete(control, query, &body).await,
-        _ => Err(ControlError::Method {
-            allow: "GET, PUT, DELETE",
-        }),
+        _ => Err(ControlError::Method { allow: "GET, PUT, DELETE" }),
     }
 }
 
@@ -118,14 +115,7 @@ fn reading(
     path: &str,
     query: &Query,
 ) -> Result<Answer, ControlError> {
-    let known = [
-        "/kubeconfig",
-        "/secrets",
-        "/healthz",
-        "/readyz",
-        "/livez",
-        "/metrics",
-    ];
+    let known = ["/kubeconfig", "/secrets", "/healthz", "/readyz", "/livez", "/metrics"];
     if !known.contains(&path) {
         return Err(ControlError::NoSuchPath);
     }
@@ -139,9 +129,5 @@ fn reading(
 }
 
 fn only(method: &Method, wanted: &Method, allow: &'static str) -> Result<(), ControlError> {
-    if method == wanted {
-        Ok(())
-    } else {
-        Err(ControlError::Method { allow })
-    }
+    if method == wanted { Ok(()) } else { Err(ControlError::Method { allow }) }
 }

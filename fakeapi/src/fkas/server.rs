@@ -110,10 +110,7 @@ impl ControlServer {
         }
         let (connections, writes) = (self.connections.len(), self.control.writes.len());
         warn!(connections, writes, "control port is cut at its deadline");
-        Stopped::Cut {
-            connections,
-            writes,
-        }
+        Stopped::Cut { connections, writes }
     }
 }
 
@@ -138,10 +135,8 @@ impl Acceptor {
         let stop = self.stop.clone();
         let accepting = async {
             loop {
-                let permit = Arc::clone(&free)
-                    .acquire_owned()
-                    .await
-                    .expect("nobody closes this semaphore");
+                let permit =
+                    Arc::clone(&free).acquire_owned().await.expect("nobody closes this semaphore");
                 let stream = self.accept().await;
                 let serving = connection::serve(
                     Arc::clone(&self.control),
@@ -176,8 +171,5 @@ impl Acceptor {
 /// Whether an accept error is of the one connection, not of the machine.
 fn is_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

@@ -45,6 +45,10 @@ impl Cluster {
     /// Adds a node or updates it; returns when the disk has it.
     pub(super) async fn put_node(&self, node: NodeSpec) -> Result<(), RegisterError> {
         let name = node.name.clone();
+        if self.deleted_by_client(&name) {
+            // It comes back as a new node, with a new uid, as a kubelet would register it.
+            self.take_node(&name)?;
+        }
         let at = Timestamp::now();
         let change = Change::Put { node: node.clone(), at };
         self.store
@@ -60,8 +64,20 @@ impl Cluster {
         self.sync().await
     }
 
+    /// Whether a client has deleted a node that was not taken away here.
+    fn deleted_by_client(&self, node: &str) -> bool {
+        let key = Key::new(ResourceId::of("", "nodes"), "", node);
+        self.store.get(&key).is_none()
+            && self.store.with_base(|base| base.nodes().get(node).is_some())
+    }
+
     /// Removes a node; returns when the disk has it.
     pub(super) async fn remove_node(&self, node: &str) -> Result<(), RegisterError> {
+        self.take_node(node)?;
+        self.sync().await
+    }
+
+    fn take_node(&self, node: &str) -> Result<(), RegisterError> {
         let at = Timestamp::now();
         let change = Change::Remove { node: node.to_owned(), at };
         self.store
@@ -72,8 +88,7 @@ impl Cluster {
                 self.write_change(revision, &change)?;
                 base.remove_node(node, revision, at).ok_or(Refused::Unknown)
             })
-            .map_err(|refused| self.refusal(refused, node))?;
-        self.sync().await
+            .map_err(|refused| self.refusal(refused, node))
     }
 
     fn write_change(&self, revision: u64, change: &Change) -> Result<(), Refused> {

@@ -27,16 +27,10 @@ async fn a_body_that_is_too_long() {
     for request in [said, found] {
         let answer = blocking(move || exchange(address, request.as_bytes())).await;
         assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-        assert!(
-            answer.ends_with("Request body is larger than 1048576 bytes\n"),
-            "{answer}"
-        );
+        assert!(answer.ends_with("Request body is larger than 1048576 bytes\n"), "{answer}");
     }
     // The largest that fits is read.
-    let fits = format!(
-        r#"{{"cluster":"a","namespace":"b"}}{}"#,
-        " ".repeat((1 << 20) - 31)
-    );
+    let fits = format!(r#"{{"cluster":"a","namespace":"b"}}{}"#, " ".repeat((1 << 20) - 31));
     assert_eq!(fits.len(), 1 << 20);
     assert_eq!(server.ask_short("POST", "/register", &fits).await.0, 200);
 }
@@ -96,17 +90,12 @@ async fn deadlines_end_connections() {
 
 #[tokio::test]
 async fn connections_past_the_bound_wait() {
-    let limits = Limits {
-        connections: 1,
-        ..Limits::default()
-    };
+    let limits = Limits { connections: 1, ..Limits::default() };
     let server = Server::with(FakeRegistrar::default(), limits);
     let address = server.address();
     let first = blocking(move || {
         let mut first = TcpStream::connect(address).unwrap();
-        first
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            .unwrap();
+        first.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         let mut some = [0; 12];
         first.read_exact(&mut some).unwrap();
         first
@@ -115,10 +104,7 @@ async fn connections_past_the_bound_wait() {
     let asking = server.ask_short("GET", "/healthz", "");
     let mut asking = std::pin::pin!(asking);
     let early = tokio::time::timeout(Duration::from_millis(300), asking.as_mut()).await;
-    assert!(
-        early.is_err(),
-        "the second connection was served beside the first"
-    );
+    assert!(early.is_err(), "the second connection was served beside the first");
     drop(first);
     assert_eq!(asking.await, (200, "ok".to_owned()));
 }

@@ -25,26 +25,14 @@ async fn each_item_has_its_own_outcome() {
             {"ResourceName": "ns/a", "Host": "10.0.0.1", "Port": 6443},
         ])
     );
-    assert_eq!(
-        server.ask_short("POST", "/register", "[]").await,
-        (200, "[]".to_owned())
-    );
+    assert_eq!(server.ask_short("POST", "/register", "[]").await, (200, "[]".to_owned()));
 }
 
 #[tokio::test]
 async fn nodes_of_a_cluster_keep_their_order() {
-    let registrar = FakeRegistrar {
-        delay: Duration::from_millis(5),
-        ..FakeRegistrar::default()
-    };
+    let registrar = FakeRegistrar { delay: Duration::from_millis(5), ..FakeRegistrar::default() };
     let server = Server::with(registrar, Limits::default());
-    server
-        .ask(
-            "POST",
-            "/register",
-            r#"[{"resource":"ns/a"},{"resource":"ns/b"}]"#,
-        )
-        .await;
+    server.ask("POST", "/register", r#"[{"resource":"ns/a"},{"resource":"ns/b"}]"#).await;
     let body = r#"[
         {"resource":"ns/a","nodeName":"cp","labels":{"cluster.x-k8s.io/control-plane":""}},
         {"resource":"ns/b","nodeName":"early"},
@@ -73,20 +61,13 @@ async fn ten_thousand_in_one_request() {
     let mut body = "[".to_owned();
     for number in 0..10_000 {
         let comma = if number == 0 { "" } else { "," };
-        write!(
-            body,
-            r#"{comma}{{"cluster":"scale-{number:05}","namespace":"scale-{number:05}"}}"#
-        )
-        .unwrap();
+        write!(body, r#"{comma}{{"cluster":"scale-{number:05}","namespace":"scale-{number:05}"}}"#)
+            .unwrap();
     }
     body.push(']');
     let started = Instant::now();
     let (status, text) = server.ask_short("POST", "/register", &body).await;
     assert_eq!(status, 200);
     assert_eq!(text.matches(r#""Port":6443"#).count(), 10_000);
-    assert!(
-        started.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }

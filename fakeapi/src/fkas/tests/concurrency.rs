@@ -15,10 +15,7 @@ use crate::fkas::{Limits, Stopped};
 const SLOW: Duration = Duration::from_millis(300);
 
 fn slow_server(delay: Duration) -> Server {
-    let registrar = FakeRegistrar {
-        delay,
-        ..FakeRegistrar::default()
-    };
+    let registrar = FakeRegistrar { delay, ..FakeRegistrar::default() };
     Server::with(registrar, Limits::default())
 }
 
@@ -43,10 +40,8 @@ async fn sixty_four_names_get_sixty_four_addresses() {
     };
     let answers = join_all((0..64).map(register)).await;
     assert!(answers.iter().all(|(status, _)| *status == 200));
-    let hosts: BTreeSet<_> = answers
-        .iter()
-        .map(|(_, text)| text.split("\"Host\":").nth(1).unwrap())
-        .collect();
+    let hosts: BTreeSet<_> =
+        answers.iter().map(|(_, text)| text.split("\"Host\":").nth(1).unwrap()).collect();
     assert_eq!(hosts.len(), 64);
 }
 
@@ -69,10 +64,7 @@ async fn a_write_finishes_when_its_client_has_left() {
     let linger = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     linger.unwrap();
     drop(stream);
-    assert!(
-        server.registrar.get("ns/c").is_none(),
-        "the client left too late to show anything"
-    );
+    assert!(server.registrar.get("ns/c").is_none(), "the client left too late to show anything");
     assert_eq!(server.control.shutdown(20 * SLOW).await, Stopped::Drained);
     assert!(server.registrar.get("ns/c").is_some());
 }
@@ -87,10 +79,7 @@ async fn shutdown_lets_answers_out_and_closes_idle_connections() {
     let mut answer = String::new();
     asking.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-    assert!(
-        TcpStream::connect(address).is_err(),
-        "the port is still open"
-    );
+    assert!(TcpStream::connect(address).is_err(), "the port is still open");
     drop(idle);
 }
 
@@ -99,10 +88,7 @@ async fn shutdown_cuts_at_its_deadline() {
     let server = slow_server(Duration::from_mins(10));
     let mut stream = begin(&server).await;
     let stopped = server.control.shutdown(SLOW).await;
-    let expected = Stopped::Cut {
-        connections: 1,
-        writes: 1,
-    };
+    let expected = Stopped::Cut { connections: 1, writes: 1 };
     assert_eq!(stopped, expected);
     let mut rest = [0; 1];
     let ended = tokio::task::spawn_blocking(move || stream.read(&mut rest));

@@ -35,10 +35,7 @@ impl Server {
             Arc::new(|| "fakeapi_clusters 1\n".to_owned()),
             limits,
         );
-        Self {
-            registrar,
-            control: control.unwrap(),
-        }
+        Self { registrar, control: control.unwrap() }
     }
 
     fn address(&self) -> SocketAddr {
@@ -49,9 +46,7 @@ impl Server {
     async fn ask(&self, method: &str, target: &str, body: &str) -> String {
         let request = request(method, target, body);
         let address = self.address();
-        tokio::task::spawn_blocking(move || exchange(address, request.as_bytes()))
-            .await
-            .unwrap()
+        tokio::task::spawn_blocking(move || exchange(address, request.as_bytes())).await.unwrap()
     }
 
     /// The status and body of an answer.
@@ -72,9 +67,7 @@ fn request(method: &str, target: &str, body: &str) -> String {
 /// Sends bytes and reads to the end, without the `Date` and `Connection` headers.
 fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(request).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();

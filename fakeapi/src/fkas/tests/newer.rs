@@ -26,11 +26,7 @@ async fn clusters_are_listed_by_page() {
         assert_eq!(status, 200);
         let page: Value = serde_json::from_str(&text).unwrap();
         let clusters = page["clusters"].as_array().unwrap();
-        names.extend(
-            clusters
-                .iter()
-                .map(|cluster| cluster["name"].as_str().unwrap().to_owned()),
-        );
+        names.extend(clusters.iter().map(|cluster| cluster["name"].as_str().unwrap().to_owned()));
         pages += 1;
         match page["continue"].as_str().unwrap() {
             "" => break,
@@ -42,9 +38,7 @@ async fn clusters_are_listed_by_page() {
     let (_, text) = server.ask_short("GET", "/register?limit=5", "").await;
     assert!(text.ends_with(r#""continue":""}"#), "{text}");
     for bad in ["limit=x", "limit=-1", "continue=%21", "continue=AAAA"] {
-        let (status, text) = server
-            .ask_short("GET", &format!("/register?{bad}"), "")
-            .await;
+        let (status, text) = server.ask_short("GET", &format!("/register?{bad}"), "").await;
         assert_eq!(status, 400, "{bad}: {text}");
     }
 }
@@ -58,9 +52,7 @@ async fn a_slash_in_a_namespace() {
         ("resource=n/s/c0", 404),
         ("cluster=c0", 404),
     ] {
-        let answer = server
-            .ask_short("GET", &format!("/register?{query}"), "")
-            .await;
+        let answer = server.ask_short("GET", &format!("/register?{query}"), "").await;
         assert_eq!(answer.0, status, "{query}: {}", answer.1);
     }
 }
@@ -68,12 +60,8 @@ async fn a_slash_in_a_namespace() {
 #[tokio::test]
 async fn one_cluster_and_what_belongs_to_it() {
     let server = Server::start();
-    server
-        .ask("POST", "/register", r#"{"cluster":"c","namespace":"ns"}"#)
-        .await;
-    server
-        .ask("GET", "/updateNode?resource=ns/c&nodeName=n", "")
-        .await;
+    server.ask("POST", "/register", r#"{"cluster":"c","namespace":"ns"}"#).await;
+    server.ask("GET", "/updateNode?resource=ns/c&nodeName=n", "").await;
     for (target, text) in [
         (
             "/register?resource=ns/c",
@@ -83,20 +71,13 @@ async fn one_cluster_and_what_belongs_to_it() {
             "/updateNode?resource=ns/c",
             r#"{"nodes":[{"name":"n","providerId":null,"uuid":null,"labels":{"cluster.x-k8s.io/control-plane":""},"version":null}]}"#,
         ),
-        (
-            "/kubeconfig?resource=ns/c",
-            "kind: Config\nserver: https://10.0.0.1:6443\n",
-        ),
+        ("/kubeconfig?resource=ns/c", "kind: Config\nserver: https://10.0.0.1:6443\n"),
         (
             "/secrets?resource=ns/c",
             "kind: Secret\nmetadata:\n  name: c-ca\n---\nkind: Secret\nmetadata:\n  name: c-etcd\n",
         ),
     ] {
-        assert_eq!(
-            server.ask_short("GET", target, "").await,
-            (200, text.to_owned()),
-            "{target}"
-        );
+        assert_eq!(server.ask_short("GET", target, "").await, (200, text.to_owned()), "{target}");
         let unknown = target.replace("ns/c", "ns/x");
         let expected = (404, "cluster ns/x is not registered\n".to_owned());
         assert_eq!(server.ask_short("GET", &unknown, "").await, expected);
@@ -111,24 +92,14 @@ async fn clusters_and_nodes_go_away() {
     let server = Server::start();
     let done = (200, String::new());
     for (node, cluster) in [
+        (("/updateNode?resource=ns/c&nodeName=n", ""), ("/register?resource=ns/c", "")),
         (
-            ("/updateNode?resource=ns/c&nodeName=n", ""),
-            ("/register?resource=ns/c", ""),
-        ),
-        (
-            (
-                "/updateNode",
-                r#"{"cluster":"c","namespace":"ns","nodeName":"n"}"#,
-            ),
+            ("/updateNode", r#"{"cluster":"c","namespace":"ns","nodeName":"n"}"#),
             ("/register", r#"{"cluster":"c","namespace":"ns"}"#),
         ),
     ] {
-        server
-            .ask("POST", "/register", r#"{"cluster":"c","namespace":"ns"}"#)
-            .await;
-        server
-            .ask("GET", "/updateNode?resource=ns/c&nodeName=n", "")
-            .await;
+        server.ask("POST", "/register", r#"{"cluster":"c","namespace":"ns"}"#).await;
+        server.ask("GET", "/updateNode?resource=ns/c&nodeName=n", "").await;
         assert_eq!(server.ask_short("DELETE", node.0, node.1).await, done);
         assert!(server.registrar.get("ns/c").unwrap().nodes.is_empty());
         let again = server.ask_short("DELETE", node.0, node.1).await;
@@ -145,15 +116,10 @@ async fn clusters_and_nodes_go_away() {
 #[tokio::test]
 async fn faults() {
     let server = Server::start();
-    server
-        .ask("POST", "/register", r#"{"cluster":"c","namespace":"ns"}"#)
-        .await;
+    server.ask("POST", "/register", r#"{"cluster":"c","namespace":"ns"}"#).await;
     for (body, fault) in [
         (r#"{"kind":"blackhole"}"#, Fault::Blackhole),
-        (
-            r#"{"kind":"drop","per_mille":1000}"#,
-            Fault::Drop { per_mille: 1000 },
-        ),
+        (r#"{"kind":"drop","per_mille":1000}"#, Fault::Drop { per_mille: 1000 }),
         (r#"{"kind":"none"}"#, Fault::None),
     ] {
         let answer = server.ask_short("PUT", "/fault?resource=ns/c", body).await;
@@ -170,9 +136,7 @@ async fn faults() {
         let (status, text) = server.ask_short("PUT", "/fault?resource=ns/c", body).await;
         assert_eq!(status, 400, "{body}: {text}");
     }
-    let (status, _) = server
-        .ask_short("PUT", "/fault?resource=ns/x", r#"{"kind":"none"}"#)
-        .await;
+    let (status, _) = server.ask_short("PUT", "/fault?resource=ns/x", r#"{"kind":"none"}"#).await;
     assert_eq!(status, 404);
 }
 
@@ -180,10 +144,7 @@ async fn faults() {
 async fn health_and_metrics() {
     let server = Server::start();
     for path in ["/healthz", "/readyz", "/livez"] {
-        assert_eq!(
-            server.ask_short("GET", path, "").await,
-            (200, "ok".to_owned())
-        );
+        assert_eq!(server.ask_short("GET", path, "").await, (200, "ok".to_owned()));
     }
     assert_eq!(
         server.ask("GET", "/metrics", "").await,

@@ -34,15 +34,7 @@ async fn empty_keys_leave_the_cas_to_fakeapi() {
     let target = "/register?resource=metal3/test&caKey=&caCert=&etcdKey=&etcdCert=";
     let (status, _) = server.ask_short("GET", target, "").await;
     assert_eq!(status, 200);
-    assert!(
-        server
-            .registrar
-            .get("metal3/test")
-            .unwrap()
-            .request
-            .ca
-            .is_none()
-    );
+    assert!(server.registrar.get("metal3/test").unwrap().request.ca.is_none());
 }
 
 #[tokio::test]
@@ -50,14 +42,8 @@ async fn a_query_that_is_wrong_says_what() {
     let server = Server::start();
     let ca = STANDARD.encode(test_ca().certificate);
     for (target, text) in [
-        (
-            "/register?resource=test&caKey=".to_owned(),
-            "resource is not NAMESPACE/NAME\n",
-        ),
-        (
-            "/register?resource=a/b&caKey=%21&caCert=%21".into(),
-            "caCert is not base64\n",
-        ),
+        ("/register?resource=test&caKey=".to_owned(), "resource is not NAMESPACE/NAME\n"),
+        ("/register?resource=a/b&caKey=%21&caCert=%21".into(), "caCert is not base64\n"),
         (
             format!("/register?resource=a/b&caCert={ca}"),
             "caCert and caKey must be given together\n",
@@ -66,10 +52,7 @@ async fn a_query_that_is_wrong_says_what() {
             format!("/register?resource=a/b&etcdCert={ca}&etcdKey={ca}"),
             "etcdKey is not a PEM private key\n",
         ),
-        (
-            "/updateNode?resource=a&nodeName=n".into(),
-            "resource is not NAMESPACE/NAME\n",
-        ),
+        ("/updateNode?resource=a&nodeName=n".into(), "resource is not NAMESPACE/NAME\n"),
     ] {
         let answer = server.ask_short("GET", &target, "").await;
         assert_eq!(answer, (400, text.to_owned()), "{target}");
@@ -80,14 +63,9 @@ async fn a_query_that_is_wrong_says_what() {
 #[tokio::test]
 async fn the_first_readmes_nodes_are_control_plane() {
     let server = Server::start();
-    server
-        .ask("GET", "/register?resource=metal3/test&caKey=", "")
-        .await;
+    server.ask("GET", "/register?resource=metal3/test&caKey=", "").await;
     let target = "/updateNode?resource=metal3/test&nodeName=n1&providerID=metal3://metal3/b/m";
-    assert_eq!(
-        server.ask_short("GET", target, "").await,
-        (200, String::new())
-    );
+    assert_eq!(server.ask_short("GET", target, "").await, (200, String::new()));
     let node = server.registrar.get("metal3/test").unwrap().nodes["n1"].clone();
     assert!(node.control_plane());
     assert_eq!(node.provider_id.as_deref(), Some("metal3://metal3/b/m"));
@@ -111,22 +89,9 @@ async fn the_interim_json_names_a_resource() {
     let (status, text) = server.ask_short("POST", "/register", &body).await;
     assert_eq!(status, 200);
     assert!(text.starts_with(r#"{"ResourceName":"metal3/test","#));
-    assert_eq!(
-        server.registrar.get("metal3/test").unwrap().request.etcd_ca,
-        Some(ca)
-    );
+    assert_eq!(server.registrar.get("metal3/test").unwrap().request.etcd_ca, Some(ca));
 
     let body = r#"{"resource":"metal3/test","namespace":"metal3","nodeName":"n","labels":{"cluster.x-k8s.io/control-plane":""}}"#;
-    assert_eq!(
-        server.ask_short("PUT", "/updateNode", body).await,
-        (200, String::new())
-    );
-    assert!(
-        server
-            .registrar
-            .get("metal3/test")
-            .unwrap()
-            .nodes
-            .contains_key("n")
-    );
+    assert_eq!(server.ask_short("PUT", "/updateNode", body).await, (200, String::new()));
+    assert!(server.registrar.get("metal3/test").unwrap().nodes.contains_key("n"));
 }
