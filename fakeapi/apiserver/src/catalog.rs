@@ -133,6 +133,17 @@ impl Catalog {
         resources.into_iter().find(|r| r.id == id)
     }
 
+    /// The resource whose objects are of this kind, in the version it is kept in.
+    pub fn kind(&self, group: &str, kind: &str) -> Option<&Arc<Resource>> {
+        let group = self.groups.iter().find(|g| g.name == group)?;
+        group.versions.iter().flat_map(|(_, resources)| resources).find(|r| r.kind == kind)
+    }
+
+    /// Whether anything is served of a group.
+    pub fn has_group(&self, group: &str) -> bool {
+        self.groups.iter().any(|g| g.name == group)
+    }
+
     /// Every resource whose objects can be listed, once each, in the version they are kept in.
     pub fn stored(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.groups

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue,
-    IF_NONE_MATCH, VARY,
+    IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
@@ -170,8 +170,16 @@ fn tagged(document: &Tagged, headers: &HeaderMap) -> Response<Body> {
     response
 }
 
+/// Whether a path is of the part of the server that answers GET alone and refuses other methods
+/// by a `Status`.
+pub(crate) fn is_document(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next();
+    matches!(first, Some("api" | "apis" | "version"))
+}
+
 fn text(text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response

@@ -11,6 +11,7 @@ pub mod catalog;
 mod codec;
 mod conversion;
 mod discovery;
+mod finish;
 pub mod generated;
 pub mod json;
 pub mod names;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::BodyExt;
 use tokio::time::{Duration, timeout};
@@ -14,6 +13,7 @@ use crate::body::Body;
 use crate::catalog::{Catalog, CatalogError, Resource};
 use crate::codec::MAX_BODY;
 use crate::discovery::{self, Discovery};
+use crate::finish::{Sent, finish};
 use crate::negotiate::Form;
 use crate::request::{Query, RequestInfo, ResourceRequest, Verb};
 use crate::status::Status;
@@ -94,6 +94,7 @@ impl ApiServer {
         B::Error: std::fmt::Display,
     {
         let (parts, body) = request.into_parts();
+        let sent = Sent::read(&parts.headers);
         let query = Query::parse(parts.uri.query());
         let form = Form::choose(&parts.headers, &query);
         let plain = form.as_ref().copied().unwrap_or(Form::JSON).whole();
@@ -105,7 +106,11 @@ impl ApiServer {
                     let form = form.unwrap_or(Form::JSON);
                     Ok(self.document(call, &parts.method, (&path, &query), &parts.headers, form))
                 }
+                RequestInfo::Resource(request) if !self.catalog.has_group(&request.group) => {
+                    Ok(discovery::not_found())
+                }
                 RequestInfo::Resource(request) => {
+                    check_method(&parts.method)?;
                     let resource = self.find(&request)?;
                     let body = collect(body, &parts.headers).await?;
                     let (headers, form) = (parts.headers, form?);
@@ -117,9 +122,8 @@ impl ApiServer {
             }
         };
         let answer: Result<Response<Body>, Status> = answer.await;
-        let mut response = answer.unwrap_or_else(|status| render::status(plain, &status));
-        finish(&mut response);
-        response
+        let response = answer.unwrap_or_else(|status| render::status(plain, &status));
+        finish(response, &sent)
     }
 
     /// Who asks, when they may.
@@ -150,8 +154,9 @@ impl ApiServer {
         headers: &HeaderMap,
         form: Form,
     ) -> Response<Body> {
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            return discovery::not_found();
+        let known = discovery::is_document(path);
+        if known && *method != Method::GET {
+            return render::status(form.whole(), &Status::method_not_allowed());
         }
         self.discovery
             .answer(path, query, headers, form, &call.address, &call.version)
@@ -215,14 +220,10 @@ where
     }
 }
 
-const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
-
-/// Adds the headers that every answer of a real server has.
-fn finish(response: &mut Response<Body>) {
-    let headers = response.headers_mut();
-    headers.entry(CACHE_CONTROL).or_insert_with(|| HeaderValue::from_static("no-cache, private"));
-    let id = uuid::Uuid::new_v4().to_string();
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(AUDIT_ID, id);
+/// Methods that no resource has.
+fn check_method(method: &Method) -> Result<(), Status> {
+    match *method {
+        Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => Ok(()),
+        _ => Err(Status::method_not_allowed()),
     }
 }

@@ -43,6 +43,14 @@ impl Cause {
         Self { reason: "FieldValueInvalid", message, field: field.into() }
     }
 
+    /// The field has a value that is not among those it may have.
+    pub fn not_supported(field: &str, value: &Value, supported: &[&str]) -> Self {
+        let supported: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
+        let message =
+            format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
+        Self { reason: "FieldValueNotSupported", message, field: field.into() }
+    }
+
     /// The field must be set.
     pub fn required(field: impl Into<String>, detail: &str) -> Self {
         let message = if detail.is_empty() {
@@ -220,7 +228,7 @@ impl Status {
 
     /// 504 for a revision that is not there yet.
     pub fn revision_too_large(wanted: u64, current: u64) -> Self {
-        let message = format!("Too large resource version: {wanted}, current: {current}");
+        let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
         let mut status = Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message);
         status.details = Some(json!({
             "causes": [{
@@ -252,6 +260,11 @@ impl Status {
         );
         status.details = Some(json!({"causes": [{"message": message.to_string()}]}));
         status
+    }
+
+    /// 500 for what the real server refuses without a reason.
+    pub fn unexplained(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
     }
 
     /// 501.

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::history::{History, Record};
+use super::owners::Owners;
 use super::{
     Base, BaseChange, CommitError, CommitLog, Compacted, Entry, Event, EventKind, Expect, Key,
     NoBase, NoLog, Object, Page, PageRequest, ResourceId, Storage,
@@ -29,6 +30,8 @@ struct State<B> {
     revision: u64,
     /// What was written here; `None` hides an object of the base.
     written: BTreeMap<Key, Option<Arc<Object>>>,
+    /// Which of the written objects have owners.
+    owners: Owners,
     history: History,
     waiting: Vec<(ResourceId, Arc<Notify>)>,
 }
@@ -44,8 +47,14 @@ impl<B: Base, L: CommitLog> MemoryStore<B, L> {
     pub fn new(base: B, log: L, revision: u64) -> Self {
         let mut history = History::default();
         history.restart(revision);
-        let state =
-            State { base, revision, written: BTreeMap::new(), history, waiting: Vec::new() };
+        let state = State {
+            base,
+            revision,
+            written: BTreeMap::new(),
+            owners: Owners::default(),
+            history,
+            waiting: Vec::new(),
+        };
         Self { log, state: Mutex::new(state) }
     }
 
@@ -111,7 +120,7 @@ impl<B: Base, L: CommitLog> MemoryStore<B, L> {
 
     /// Puts an object of a snapshot in its place without telling anyone; `None` hides the base's.
     pub fn load(&self, key: Key, object: Option<Object>) {
-        self.state.lock().written.insert(key, object.map(Arc::new));
+        self.state.lock().write(key, Some(object.map(Arc::new)));
     }
 
     /// Calls `visit` with everything written here, for a snapshot; `None` hides the base's.
@@ -152,6 +161,22 @@ impl<B: Base> State<B> {
         self.base.refresh(key, object).unwrap_or_else(|| object.clone())
     }
 
+    /// Puts an entry in its place: an object, a tombstone, or nothing of our own.
+    fn write(&mut self, key: Key, entry: Option<Option<Arc<Object>>>) -> Option<Arc<Object>> {
+        if let Some(Some(new)) = &entry {
+            self.owners.add(&key, new);
+        }
+        let old = match &entry {
+            Some(written) => self.written.insert(key.clone(), written.clone()),
+            None => self.written.remove(&key),
+        }
+        .flatten();
+        if let Some(old) = &old {
+            self.owners.replaced(&key, old, entry.flatten().as_deref());
+        }
+        old
+    }
+
     fn check(&self, key: &Key, expect: Expect) -> Result<Option<Arc<Object>>, CommitError> {
         let stored = self.stored_or_base(key);
         match (expect, &stored) {
@@ -178,13 +203,10 @@ impl<B: Base> State<B> {
         previous: Option<Arc<Object>>,
     ) {
         if kind == EventKind::Deleted {
-            if self.base.get(&key).is_some() {
-                self.written.insert(key.clone(), None);
-            } else {
-                self.written.remove(&key);
-            }
+            let hides = self.base.get(&key).is_some();
+            self.write(key.clone(), hides.then_some(None));
         } else {
-            self.written.insert(key.clone(), Some(object.clone()));
+            self.write(key.clone(), Some(Some(object.clone())));
         }
         self.publish(kind, key, Some(object), previous);
     }
@@ -196,11 +218,11 @@ impl<B: Base> State<B> {
             (EventKind::Added | EventKind::Modified, Some(Some(_)))
             | (EventKind::Modified | EventKind::Deleted, Some(None)) => {
                 if kind == EventKind::Deleted {
-                    self.written.remove(&key);
+                    self.write(key, None);
                 }
             }
             (EventKind::Added, _) => {
-                self.written.remove(&key);
+                self.write(key.clone(), None);
                 self.publish(kind, key, None, None);
             }
             (EventKind::Modified, None) => self.publish(kind, key, None, last),
@@ -208,7 +230,7 @@ impl<B: Base> State<B> {
                 if let Some(last) = &last {
                     self.history.settle(&key, last);
                 }
-                let written = self.written.remove(&key).flatten();
+                let written = self.write(key.clone(), None);
                 if let Some(object) = written.or(last) {
                     self.publish(kind, key, Some(object.clone()), Some(object));
                 }
@@ -255,8 +277,8 @@ impl<B: Base> State<B> {
             past.sort_by(|a, b| a.0.cmp(&b.0));
             let mut past = past.into_iter().peekable();
             self.merge(page, &mut |key, current| {
-                while let Some((_, object)) = past.next_if(|(k, _)| k < key) {
-                    found_push(&mut visit, key, object)?;
+                while let Some((gone, object)) = past.next_if(|(gone, _)| gone < key) {
+                    found_push(&mut visit, &gone, object)?;
                 }
                 visit(key, current)
             });
@@ -403,6 +425,10 @@ impl<B: Base, L: CommitLog> Storage for MemoryStore<B, L> {
             });
         }
         Ok((events, state.revision))
+    }
+
+    fn dependents(&self, uid: &str) -> Vec<Key> {
+        self.state.lock().owners.dependents(uid)
     }
 
     fn watch(&self, resource: ResourceId) -> Arc<Notify> {

@@ -10,6 +10,7 @@ mod history;
 mod key;
 mod memory;
 mod object;
+mod owners;
 
 use std::sync::Arc;
 
@@ -62,6 +63,14 @@ pub trait Storage: Send + Sync + 'static {
         after: u64,
         max: usize,
     ) -> Result<(Vec<Event>, u64), Compacted>;
+
+    /// The keys of the written objects whose `metadata.ownerReferences` name this uid.
+    ///
+    /// A store that keeps no such index has no garbage collection.
+    fn dependents(&self, uid: &str) -> Vec<Key> {
+        let _ = uid;
+        Vec::new()
+    }
 
     /// Wakes whoever waits for changes of `resource`.
     ///

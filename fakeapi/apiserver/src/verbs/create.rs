@@ -1,18 +1,20 @@
 //! Create.
 
+use std::sync::Arc;
+
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::namespace;
 use super::options::{FieldValidation, dry_run, field_validation};
 use super::strategy::{self, meta, metadata};
+use super::{cluster_ip, commit, defaults, namespace};
 use crate::body::Body;
 use crate::catalog::Resource;
 use crate::render;
 use crate::server::Asked;
 use crate::status::{Cause, Status};
-use crate::storage::{CommitError, Entry, Expect, Object};
+use crate::storage::{CommitError, Key, Object};
 use crate::{codec, conversion, names};
 
 /// A body as an object of the resource's kind, with what strict callers are told.
@@ -26,52 +28,69 @@ pub(super) fn create(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
     if !asked.request.name.is_empty() {
         return Err(Status::method_not_allowed());
     }
-    let dry = dry_run(&asked.query)?;
+    let dry = dry_run(asked)?;
     let Incoming { value, warnings } = incoming(asked)?;
     let value = conversion::kept(value, asked.resource);
     let object = store_new(asked, value, dry)?;
-    let object = conversion::served(&object.into(), asked.resource)?;
+    let object = conversion::served(&object, asked.resource)?;
     let mut response = render::object(asked.form, asked.resource, &object, StatusCode::CREATED);
     warn(&mut response, &warnings);
     Ok(response)
 }
 
 /// Prepares a new object and stores it.
-pub(super) fn store_new(asked: &Asked<'_>, mut value: Value, dry: bool) -> Result<Object, Status> {
+pub(super) fn store_new(
+    asked: &Asked<'_>,
+    mut value: Value,
+    dry: bool,
+) -> Result<Arc<Object>, Status> {
     let resource = asked.resource;
+    namespace::check_open(asked, meta(&value, "name"))?;
     let generated = prepare(asked, &mut value)?;
-    namespace::check_open(asked)?;
     let causes = strategy::metadata_faults(resource, &value);
     if !causes.is_empty() {
         let name = meta(&value, "name");
         return Err(Status::invalid(&resource.group, &resource.kind, name, &causes));
     }
+    if cluster_ip::is_service(asked) {
+        cluster_ip::assign(asked, &mut value)?;
+    }
+    let storage = &*asked.call.storage;
+    if dry {
+        let key = asked.key_of(meta(&value, "name"));
+        let taken = storage.get(&key).is_some();
+        return if taken {
+            Err(exists(resource, &key.name))
+        } else {
+            Ok(Object::encode(&value).into())
+        };
+    }
     for attempt in 0.. {
         let key = asked.key_of(meta(&value, "name"));
-        if dry {
-            if asked.call.storage.get(&key).is_some() {
-                return Err(exists(resource, &key.name));
-            }
-            return Ok(Object::encode(&value));
-        }
-        let mut encode = |revision: u64| {
-            metadata(&mut value).insert("resourceVersion".into(), revision.to_string().into());
-            Object::encode(&value)
-        };
-        match asked.call.storage.commit(&key, Expect::Absent, Entry::Put(&mut encode)) {
+        match commit::insert(storage, &key, &mut value) {
             Ok(stored) => {
-                let (json, rest) = (stored.json().clone(), stored.rest());
-                return Ok(Object::from_parts(json, rest, stored.meta.clone()));
+                follow(asked, &key)?;
+                return Ok(stored);
             }
             Err(CommitError::Exists) if generated && attempt < GENERATE_ATTEMPTS => {
                 let base = meta(&value, "generateName").to_owned();
                 metadata(&mut value).insert("name".into(), names::generate_name(&base).into());
+                // What else is made of the name is made again.
+                strategy::initial_spec(resource, &mut value);
             }
             Err(CommitError::Exists) => return Err(exists(resource, &key.name)),
             Err(error) => return Err(refused(asked, &key.name, &error)),
         }
     }
     unreachable!("the loop ends at GENERATE_ATTEMPTS")
+}
+
+/// What follows from a new object.
+fn follow(asked: &Asked<'_>, key: &Key) -> Result<(), Status> {
+    if asked.resource.plural == "namespaces" && asked.resource.group.is_empty() {
+        return namespace::furnish(asked, &key.name);
+    }
+    namespace::created_in(asked)
 }
 
 /// How often a taken generated name is made anew, as the real server does.
@@ -98,7 +117,6 @@ pub(super) fn refused(asked: &Asked<'_>, name: &str, error: &CommitError) -> Sta
 /// Fills in what the server gives to a new object; tells whether it made the name.
 fn prepare(asked: &Asked<'_>, value: &mut Value) -> Result<bool, Status> {
     let resource = asked.resource;
-    strategy::fold_string_data(resource, value);
     strategy::initial_status(resource, value);
     let metadata = metadata(value);
     let base = metadata.get("generateName").and_then(Value::as_str).unwrap_or_default();
@@ -163,7 +181,7 @@ fn check_kind(resource: &Resource, value: &mut Value) -> Result<(), Status> {
 /// the wrong type are refused.
 pub(super) fn check_fields(asked: &Asked<'_>, incoming: &mut Incoming) -> Result<(), Status> {
     let resource = asked.resource;
-    let how = field_validation(&asked.query)?;
+    let how = field_validation(asked)?;
     if let Some(root) =
         asked.server.types().root(&resource.group, &resource.version, &resource.kind)
     {
@@ -180,7 +198,14 @@ pub(super) fn check_fields(asked: &Asked<'_>, incoming: &mut Incoming) -> Result
             let all = incoming.warnings.join(", ");
             return Err(cannot(&format!("strict decoding error: {all}")));
         }
+        crate::types::normalize(&mut incoming.value, root);
     }
+    if let Some(metadata) = incoming.value["metadata"].as_object_mut() {
+        // Field ownership is not tracked: clients send back what they read, which says nothing.
+        metadata.remove("managedFields");
+    }
+    strategy::fold_string_data(resource, &mut incoming.value);
+    defaults::apply(resource, &mut incoming.value);
     if how == FieldValidation::Ignore {
         incoming.warnings.clear();
     }

@@ -3,93 +3,22 @@
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::commit::{self, Stored};
 use super::create::refused;
-use super::namespace;
-use super::options::{ListOptions, check_dry_run};
-use super::strategy::{self, meta, metadata};
+use super::delete_options::{DeleteOptions, Policy};
+use super::options::ListOptions;
+use super::strategy::{meta, metadata};
 use super::update::{ATTEMPTS, is_finished};
+use super::{garbage, namespace};
 use crate::body::Body;
-use crate::codec;
+use crate::catalog::Resource;
 use crate::conversion;
 use crate::render::{self, ListHead};
 use crate::server::Asked;
 use crate::status::Status;
-use crate::storage::{CommitError, Entry, Expect, Key, Object, PageRequest, Scope};
-
-/// `meta/v1` `DeleteOptions`, from the body or the query.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct DeleteOptions {
-    grace_period_seconds: Option<i64>,
-    preconditions: Option<Preconditions>,
-    propagation_policy: Option<String>,
-    dry_run: Vec<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Preconditions {
-    uid: Option<String>,
-    resource_version: Option<String>,
-}
-
-impl DeleteOptions {
-    fn read(asked: &Asked<'_>) -> Result<Self, Status> {
-        let mut options = if asked.body.is_empty() {
-            Self::default()
-        } else {
-            let decoded = codec::decode(&asked.headers, &asked.body, "DeleteOptions")?;
-            Self::of(decoded.value)?
-        };
-        let query = &asked.query;
-        if let Some(grace) = query.get("gracePeriodSeconds") {
-            let seconds = grace.parse().map_err(|_| {
-                Status::bad_request(format!("invalid gracePeriodSeconds \"{grace}\""))
-            })?;
-            options.grace_period_seconds.get_or_insert(seconds);
-        }
-        if let Some(policy) = query.get("propagationPolicy") {
-            options.propagation_policy.get_or_insert(policy.to_owned());
-        }
-        if options.dry_run.is_empty() {
-            options.dry_run = query.all("dryRun").map(str::to_owned).collect();
-        }
-        if let Some(policy) = &options.propagation_policy
-            && !matches!(policy.as_str(), "Background" | "Foreground" | "Orphan")
-        {
-            let message = format!(
-                "Unsupported value: \"{policy}\": supported values: \"Foreground\", \
-                 \"Background\", \"Orphan\", \"nil\""
-            );
-            let field = "propagationPolicy".to_owned();
-            let cause = crate::status::Cause { reason: "FieldValueNotSupported", message, field };
-            return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &[cause]));
-        }
-        Ok(options)
-    }
-
-    /// Reads the options out of an object, such as the `deleteOptions` of an eviction.
-    fn of(value: Value) -> Result<Self, Status> {
-        let value = without_nulls(value);
-        serde_json::from_value(value)
-            .map_err(|error| Status::bad_request(format!("invalid DeleteOptions: {error}")))
-    }
-}
-
-/// JSON null means "not set" in every Kubernetes type.
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => map
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key, without_nulls(value)))
-            .collect(),
-        other => other,
-    }
-}
+use crate::storage::{CommitError, Key, Object, PageRequest, Scope};
 
 pub(super) fn delete(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
     let options = DeleteOptions::read(asked)?;
@@ -135,22 +64,22 @@ enum Outcome {
 }
 
 fn delete_named(asked: &Asked<'_>, key: &Key, options: &DeleteOptions) -> Result<Outcome, Status> {
-    let dry = check_dry_run(options.dry_run.iter().map(String::as_str))?;
+    let dry = options.is_dry()?;
     for _ in 0..ATTEMPTS {
         let current = asked.call.storage.get(key).ok_or_else(|| asked.not_found(&key.name))?;
         let value = current.value();
-        check(asked, key, options, &value)?;
+        options.check(asked, key, &value)?;
         if is_namespace(key) {
             guard_namespace(&key.name)?;
             if dry {
                 return Ok(Outcome::Marked(current));
             }
-            return namespace::terminate(asked, &current).map(Outcome::Marked);
+            if let Some(marked) = namespace::terminate(asked, &current)? {
+                return Ok(Outcome::Marked(marked));
+            }
+            continue;
         }
-        if dry {
-            return Ok(Outcome::Gone(current));
-        }
-        if let Some(outcome) = remove(asked, key, &current, value, options)? {
+        if let Some(outcome) = remove(asked, key, &current, &value, (options, dry))? {
             return Ok(outcome);
         }
     }
@@ -170,91 +99,86 @@ fn guard_namespace(name: &str) -> Result<(), Status> {
     Ok(())
 }
 
-fn check(
-    asked: &Asked<'_>,
-    key: &Key,
-    options: &DeleteOptions,
-    value: &Value,
-) -> Result<(), Status> {
-    let Some(preconditions) = &options.preconditions else {
-        return Ok(());
-    };
-    let differs = |what: &str, wanted: &Option<String>, field: &str| {
-        let wanted = wanted.as_deref()?;
-        let found = meta(value, field);
-        (wanted != found).then(|| {
-            format!(
-                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
-            )
-        })
-    };
-    let why = differs("UID", &preconditions.uid, "uid")
-        .or_else(|| differs("ResourceVersion", &preconditions.resource_version, "resourceVersion"));
-    why.map_or(Ok(()), |why| {
-        Err(Status::conflict(&asked.resource.group, &asked.resource.plural, &key.name, &why))
-    })
-}
-
 /// Removes an object, or marks it when finalizers hold it. `None`: it changed, try again.
 fn remove(
     asked: &Asked<'_>,
     key: &Key,
     current: &Arc<Object>,
-    mut value: Value,
-    options: &DeleteOptions,
+    old: &Value,
+    (options, dry): (&DeleteOptions, bool),
 ) -> Result<Option<Outcome>, Status> {
-    let marked = value["metadata"].get("deletionTimestamp").is_some();
-    add_finalizer(&mut value, options);
-    metadata(&mut value).insert("deletionGracePeriodSeconds".into(), 0.into());
-    if !marked {
-        metadata(&mut value).insert("deletionTimestamp".into(), strategy::now().into());
-    }
+    let policy = options.policy(asked.resource, old);
+    let mut value = old.clone();
+    policy.set_finalizer(&mut value);
+    garbage::mark(&mut value);
     let gone = is_finished(&value);
-    if marked && !gone {
-        return Ok(Some(Outcome::Marked(current.clone())));
+    if gone && !is_graceful(asked.resource) {
+        // Only what waits, or is deleted gracefully, is ever seen with the marks of a deletion.
+        value = old.clone();
     }
-    let mut encode = |revision: u64| {
-        metadata(&mut value).insert("resourceVersion".into(), revision.to_string().into());
-        Object::encode(&value)
+    if dry {
+        metadata(&mut value);
+        let object = Arc::new(Object::encode(&value));
+        return Ok(Some(if gone { Outcome::Gone(object) } else { Outcome::Marked(object) }));
+    }
+    let storage = &*asked.call.storage;
+    let stored = if gone {
+        commit::remove(storage, key, current, &mut value).map(Stored::Gone)
+    } else if value == *old {
+        Ok(Stored::Kept(current.clone()))
+    } else {
+        commit::replace(storage, key, current, &mut value)
     };
-    let entry = if gone { Entry::Remove(&mut encode) } else { Entry::Put(&mut encode) };
-    let expect = Expect::Revision(current.meta.resource_version);
-    match asked.call.storage.commit(key, expect, entry) {
-        Ok(object) if gone => {
-            namespace::object_gone(asked, key)?;
-            Ok(Some(Outcome::Gone(object)))
+    match stored {
+        Ok(Stored::Gone(last)) => {
+            garbage::after(asked, key, &last)?;
+            Ok(Some(Outcome::Gone(last)))
         }
-        Ok(object) => Ok(Some(Outcome::Marked(object))),
+        Ok(Stored::Kept(object)) => {
+            match policy {
+                Policy::Background => {}
+                Policy::Foreground => garbage::foreground(asked, key, &object)?,
+                Policy::Orphan => garbage::orphan(asked, key, &object)?,
+            }
+            Ok(Some(Outcome::Marked(object)))
+        }
         Err(CommitError::Changed { .. }) => Ok(None),
         Err(error) => Err(refused(asked, &key.name, &error)),
     }
 }
 
-/// Deleting with `Orphan` or `Foreground` leaves the object to the garbage collector, which
-/// takes the finalizer away when it is done with the dependents.
-fn add_finalizer(value: &mut Value, options: &DeleteOptions) {
-    let finalizer = match options.propagation_policy.as_deref() {
-        Some("Orphan") => "orphan",
-        Some("Foreground") => "foregroundDeletion",
-        _ => return,
-    };
-    let finalizers = metadata(value).entry("finalizers").or_insert_with(|| json!([]));
-    if let Some(list) = finalizers.as_array_mut()
-        && !list.iter().any(|f| f == finalizer)
-    {
-        list.push(finalizer.into());
+/// Kinds whose deletion is a process, of which others see the beginning.
+fn is_graceful(resource: &Resource) -> bool {
+    resource.group.is_empty() && resource.plural == "pods"
+}
+
+/// Kinds whose deletion is answered with the object.
+fn returns_object(resource: &Resource) -> bool {
+    match &*resource.group {
+        "" => matches!(
+            &*resource.plural,
+            "persistentvolumeclaims"
+                | "persistentvolumes"
+                | "pods"
+                | "podtemplates"
+                | "resourcequotas"
+                | "serviceaccounts"
+                | "services"
+        ),
+        "resource.k8s.io" => true,
+        "storage.k8s.io" => resource.plural != "csistoragecapacities",
+        _ => false,
     }
 }
 
 fn answer(asked: &Asked<'_>, outcome: &Outcome) -> Result<Response<Body>, Status> {
     let resource = asked.resource;
     match outcome {
-        // Kinds that can be deleted gracefully answer with the object.
-        Outcome::Gone(object) if resource.plural != "pods" || !resource.group.is_empty() => {
+        Outcome::Gone(object) if !returns_object(resource) => {
             let value = object.value();
             let (name, uid) = (meta(&value, "name"), meta(&value, "uid"));
             let status = Status::deleted(&resource.group, &resource.plural, name, uid);
-            Ok(render::status(asked.form, &status))
+            Ok(render::status(asked.form.whole(), &status))
         }
         Outcome::Gone(object) | Outcome::Marked(object) => {
             let object = conversion::served(object, resource)?;

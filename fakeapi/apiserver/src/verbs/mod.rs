@@ -1,7 +1,12 @@
 //! What each verb does: one table, and a file for each family.
 
+mod cluster_ip;
+mod commit;
 mod create;
+mod defaults;
 mod delete;
+mod delete_options;
+mod garbage;
 mod namespace;
 mod options;
 mod patch;

@@ -4,56 +4,128 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
+use super::commit::{self, Stored};
+use super::garbage;
 use super::strategy::{self, metadata};
-use super::update::is_finished;
+use super::update::ATTEMPTS;
 use crate::server::Asked;
 use crate::status::Status;
-use crate::storage::{
-    CommitError, Entry, Expect, Key, Object, PageRequest, ResourceId, Scope, Storage,
-};
+use crate::storage::{CommitError, Key, Object, PageRequest, ResourceId, Scope};
 
 fn key(name: &str) -> Key {
     Key::new(ResourceId::of("", "namespaces"), "", name)
 }
 
+/// Whether an object is marked as deleted. Parses only what may be.
+fn is_going(object: &Object) -> bool {
+    const FIELD: &[u8] = b"\"deletionTimestamp\"";
+    object.metadata().windows(FIELD.len()).any(|window| window == FIELD)
+        && object.value()["metadata"].get("deletionTimestamp").is_some()
+}
+
 /// Refuses a create in a namespace that is missing or terminating.
-pub(super) fn check_open(asked: &Asked<'_>) -> Result<(), Status> {
+pub(super) fn check_open(asked: &Asked<'_>, name: &str) -> Result<(), Status> {
     if !asked.resource.namespaced {
         return Ok(());
     }
-    let name = &asked.request.namespace;
-    let Some(namespace) = asked.call.storage.get(&key(name)) else {
-        return Err(Status::not_found("", "namespaces", name));
+    let namespace = &asked.request.namespace;
+    let Some(found) = asked.call.storage.get(&key(namespace)) else {
+        return Err(Status::not_found("", "namespaces", namespace));
     };
-    if namespace.value()["status"]["phase"] != "Terminating" {
+    if !is_going(&found) {
         return Ok(());
     }
-    let why =
-        format!("unable to create new content in namespace {name} because it is being terminated");
+    let why = format!(
+        "unable to create new content in namespace {namespace} because it is being terminated"
+    );
     let (group, plural) = (&asked.resource.group, &asked.resource.plural);
-    Err(Status::forbidden(group, plural, "", &why).with_causes(json!([{
+    Err(Status::forbidden(group, plural, name, &why).with_causes(json!([{
         "reason": "NamespaceTerminating",
-        "message": format!("namespace {name} is being terminated"),
+        "message": format!("namespace {namespace} is being terminated"),
         "field": "metadata.namespace",
     }])))
 }
 
-/// Marks a namespace as going, empties it, and lets it go when it is empty.
-pub(super) fn terminate(asked: &Asked<'_>, namespace: &Arc<Object>) -> Result<Arc<Object>, Status> {
-    let storage = &asked.call.storage;
+/// An object was created: if its namespace was deleted meanwhile, the object goes with it.
+pub(super) fn created_in(asked: &Asked<'_>) -> Result<(), Status> {
+    let name = &asked.request.namespace;
+    if asked.resource.namespaced
+        && asked.call.storage.get(&key(name)).is_some_and(|found| is_going(&found))
+    {
+        empty(asked, name)?;
+        finish(asked, name)?;
+    }
+    Ok(())
+}
+
+/// Puts into a new namespace what the controllers of a cluster would put there.
+pub(super) fn furnish(asked: &Asked<'_>, name: &str) -> Result<(), Status> {
+    let account = json!({"kind": "ServiceAccount", "apiVersion": "v1"});
+    add(asked, "serviceaccounts", (name, "default"), account)?;
+    let config_maps = ResourceId::of("", "configmaps");
+    let root = Key::new(config_maps, "default", ROOT_CERTIFICATE);
+    if let Some(root) = asked.call.storage.get(&root) {
+        let root = root.value();
+        let mut copy = json!({"kind": "ConfigMap", "apiVersion": "v1", "data": root["data"]});
+        if let Some(annotations) = root["metadata"].get("annotations") {
+            copy["metadata"] = json!({"annotations": annotations});
+        }
+        add(asked, "configmaps", (name, ROOT_CERTIFICATE), copy)?;
+    }
+    Ok(())
+}
+
+/// The ConfigMap with which pods trust their API server.
+const ROOT_CERTIFICATE: &str = "kube-root-ca.crt";
+
+fn add(
+    asked: &Asked<'_>,
+    plural: &str,
+    (namespace, name): (&str, &str),
+    mut value: Value,
+) -> Result<(), Status> {
+    let fields = [
+        ("name", name.to_owned()),
+        ("namespace", namespace.to_owned()),
+        ("uid", Uuid::new_v4().to_string()),
+        ("creationTimestamp", strategy::now()),
+    ];
+    metadata(&mut value).extend(fields.map(|(field, value)| (field.to_owned(), value.into())));
+    let key = Key::new(ResourceId::of("", plural), namespace, name);
+    match commit::insert(&*asked.call.storage, &key, &mut value) {
+        Ok(_) | Err(CommitError::Exists) => Ok(()),
+        Err(error) => Err(Status::internal(error)),
+    }
+}
+
+/// Marks a namespace as going, empties it, and lets it go when it is empty. `None`: it changed
+/// meanwhile, try again.
+pub(super) fn terminate(
+    asked: &Asked<'_>,
+    namespace: &Arc<Object>,
+) -> Result<Option<Arc<Object>>, Status> {
+    let storage = &*asked.call.storage;
     let name = &*asked.request.name;
+    let mut marked = namespace.clone();
     let mut value = namespace.value();
     if value["metadata"].get("deletionTimestamp").is_none() {
-        metadata(&mut value).insert("deletionTimestamp".into(), strategy::now().into());
-        metadata(&mut value).insert("deletionGracePeriodSeconds".into(), 0.into());
+        garbage::mark(&mut value);
         value["status"]["phase"] = "Terminating".into();
+        marked = match commit::replace(storage, &key(name), namespace, &mut value) {
+            Ok(Stored::Gone(last)) => {
+                garbage::after(asked, &key(name), &last)?;
+                return Ok(Some(last));
+            }
+            Ok(Stored::Kept(object)) => object,
+            Err(CommitError::Changed { .. }) => return Ok(None),
+            Err(error) => return Err(super::create::refused(asked, name, &error)),
+        };
     }
-    let marked = commit(storage, &key(name), namespace, value)
-        .map_err(|error| super::create::refused(asked, name, &error))?;
     empty(asked, name)?;
     finish(asked, name)?;
-    Ok(marked)
+    Ok(Some(marked))
 }
 
 /// Deletes everything in a namespace; what has finalizers is marked and stays for now.
@@ -63,49 +135,33 @@ fn empty(asked: &Asked<'_>, namespace: &str) -> Result<(), Status> {
         let scope = Scope { resource: resource.id, namespace: Some(namespace) };
         let page = PageRequest { scope, after: None, limit: usize::MAX, at: None };
         for object in storage.list(&page).map_err(Status::internal)?.objects {
-            let value = object.value();
-            let name = strategy::meta(&value, "name").to_owned();
-            let key = Key::new(resource.id, namespace, &name);
-            remove(storage, &key, &object, value)?;
+            let name = strategy::meta(&object.value(), "name").to_owned();
+            remove(asked, &Key::new(resource.id, namespace, &name))?;
         }
     }
     Ok(())
 }
 
-fn remove(
-    storage: &Arc<dyn Storage>,
-    key: &Key,
-    object: &Arc<Object>,
-    mut value: Value,
-) -> Result<(), Status> {
-    metadata(&mut value).entry("deletionTimestamp").or_insert_with(|| strategy::now().into());
-    metadata(&mut value).insert("deletionGracePeriodSeconds".into(), 0.into());
-    match commit(storage, key, object, value) {
-        // Someone else changed or removed it just now; who changes it meets the namespace's end.
-        Ok(_) | Err(CommitError::Missing | CommitError::Changed { .. }) => Ok(()),
-        Err(error) => Err(Status::internal(error)),
+fn remove(asked: &Asked<'_>, key: &Key) -> Result<(), Status> {
+    let storage = &*asked.call.storage;
+    for _ in 0..ATTEMPTS {
+        let Some(current) = storage.get(key) else {
+            return Ok(());
+        };
+        let old = current.value();
+        let mut value = old.clone();
+        garbage::mark(&mut value);
+        if value == old && !super::update::is_finished(&value) {
+            return Ok(());
+        }
+        match commit::replace(storage, key, &current, &mut value) {
+            Ok(Stored::Gone(last)) => return garbage::after(asked, key, &last),
+            Ok(Stored::Kept(_)) | Err(CommitError::Missing) => return Ok(()),
+            Err(CommitError::Changed { .. }) => {}
+            Err(error) => return Err(Status::internal(error)),
+        }
     }
-}
-
-/// Stores `value`, or removes the object when nothing holds it any more.
-fn commit(
-    storage: &Arc<dyn Storage>,
-    key: &Key,
-    current: &Arc<Object>,
-    mut value: Value,
-) -> Result<Arc<Object>, CommitError> {
-    let gone = is_finished(&value);
-    let mut encode = |revision: u64| {
-        metadata(&mut value).insert("resourceVersion".into(), revision.to_string().into());
-        Object::encode(&value)
-    };
-    let entry = if gone { Entry::Remove(&mut encode) } else { Entry::Put(&mut encode) };
-    storage.commit(key, Expect::Revision(current.meta.resource_version), entry)
-}
-
-/// An object is gone: if it was the last of a namespace that is going, the namespace goes too.
-pub(super) fn object_gone(asked: &Asked<'_>, gone: &Key) -> Result<(), Status> {
-    if gone.namespace.is_empty() { Ok(()) } else { finish(asked, &gone.namespace) }
+    Err(Status::modified(key.resource.group(), key.resource.resource(), &key.name))
 }
 
 /// Whether anything is in a namespace.
@@ -121,20 +177,25 @@ fn holds(asked: &Asked<'_>, namespace: &str) -> Result<bool, Status> {
 }
 
 /// Lets a terminating namespace go when nothing is in it.
-fn finish(asked: &Asked<'_>, name: &str) -> Result<(), Status> {
-    let storage = &asked.call.storage;
-    let Some(namespace) = storage.get(&key(name)) else {
-        return Ok(());
-    };
-    let mut value = namespace.value();
-    if value["metadata"].get("deletionTimestamp").is_none() || holds(asked, name)? {
-        return Ok(());
+pub(super) fn finish(asked: &Asked<'_>, name: &str) -> Result<(), Status> {
+    let storage = &*asked.call.storage;
+    for _ in 0..ATTEMPTS {
+        let Some(namespace) = storage.get(&key(name)).filter(|found| is_going(found)) else {
+            return Ok(());
+        };
+        if holds(asked, name)? {
+            return Ok(());
+        }
+        let mut value = namespace.value();
+        if let Some(finalizers) = value["spec"]["finalizers"].as_array_mut() {
+            finalizers.retain(|finalizer| finalizer != "kubernetes");
+        }
+        match commit::replace(storage, &key(name), &namespace, &mut value) {
+            Ok(Stored::Gone(last)) => return garbage::after(asked, &key(name), &last),
+            Ok(Stored::Kept(_)) | Err(CommitError::Missing) => return Ok(()),
+            Err(CommitError::Changed { .. }) => {}
+            Err(error) => return Err(Status::internal(error)),
+        }
     }
-    if let Some(finalizers) = value["spec"]["finalizers"].as_array_mut() {
-        finalizers.retain(|finalizer| finalizer != "kubernetes");
-    }
-    match commit(storage, &key(name), &namespace, value) {
-        Ok(_) | Err(CommitError::Missing | CommitError::Changed { .. }) => Ok(()),
-        Err(error) => Err(Status::internal(error)),
-    }
+    Ok(())
 }

@@ -94,9 +94,8 @@ pub(super) fn patch(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
 
 /// Patches an object or a part of it.
 pub(super) fn patch_part(asked: &Asked<'_>, part: Part) -> Result<Response<Body>, Status> {
-    let dry = dry_run(&asked.query)?;
+    let dry = dry_run(asked)?;
     let patch = Patch::read(asked)?;
-    let mut warnings = Vec::new();
     for _ in 0..ATTEMPTS {
         let current = asked
             .call
@@ -104,12 +103,10 @@ pub(super) fn patch_part(asked: &Asked<'_>, part: Part) -> Result<Response<Body>
             .get(&asked.key())
             .ok_or_else(|| asked.not_found(&asked.request.name))?;
         let Patched { value, told } = patched(asked, &current, &patch)?;
-        warnings = told;
         if let Some(object) = change(asked, &current, value, part, dry)? {
-            return answer(asked, &object, &warnings);
+            return answer(asked, &object, &told);
         }
     }
-    drop(warnings);
     Err(Status::modified(&asked.resource.group, &asked.resource.plural, &asked.request.name))
 }
 

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::options::{ListOptions, Match};
+use super::options::{ListOptions, Match, bad_revision};
 use crate::body::Body;
 use crate::conversion;
 use crate::render::{self, ListHead};
@@ -16,13 +16,12 @@ use crate::status::Status;
 use crate::storage::{Compacted, Object, Page, PageRequest, Scope, Storage};
 
 pub(super) fn get(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
-    let object = fetch(asked)?;
     if let Some(wanted) = asked.query.get("resourceVersion")
         && wanted.parse::<u64>().is_err()
     {
-        return Err(Status::bad_request(format!("invalid resource version \"{wanted}\"")));
+        return Err(bad_revision(asked, wanted, false));
     }
-    let object = conversion::served(&object, asked.resource)?;
+    let object = conversion::served(&fetch(asked)?, asked.resource)?;
     Ok(render::object(asked.form, asked.resource, &object, StatusCode::OK))
 }
 

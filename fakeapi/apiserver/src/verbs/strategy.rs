@@ -224,6 +224,7 @@ pub(super) fn immutable_faults(resource: &Resource, old: &Value, new: &Value) ->
             ["immutable", "data", "binaryData", "stringData"].iter().filter_map(|f| forbid(f)),
         );
     }
+    causes.extend(finalizer_fault(old, new));
     let fields = IMMUTABLE.iter().find(|(g, p, _)| (*g, *p) == key).map_or(&[][..], |f| f.2);
     for field in fields {
         let at = |object: &Value| {
@@ -236,6 +237,25 @@ pub(super) fn immutable_faults(resource: &Resource, old: &Value, new: &Value) ->
         }
     }
     causes
+}
+
+/// Nobody may hold what is going already.
+fn finalizer_fault(old: &Value, new: &Value) -> Option<Cause> {
+    old["metadata"].get("deletionTimestamp")?;
+    let list = |object: &Value| -> Vec<String> {
+        let list = object["metadata"]["finalizers"].as_array();
+        list.into_iter().flatten().filter_map(|f| f.as_str().map(str::to_owned)).collect()
+    };
+    let before = list(old);
+    let mut extra: Vec<String> =
+        list(new).into_iter().filter(|f| !before.contains(f)).map(|f| format!("{f:?}")).collect();
+    extra.sort();
+    let why = format!(
+        "no new finalizers can be added if the object is being deleted, found new finalizers \
+         []string{{{}}}",
+        extra.join(", ")
+    );
+    (!extra.is_empty()).then(|| Cause::forbidden("metadata.finalizers", why))
 }
 
 /// Moves what a Secret was sent as text to where it is kept.
@@ -257,5 +277,4 @@ pub(super) fn fold_string_data(resource: &Resource, object: &mut Value) {
             }
         }
     }
-    map.entry("type").or_insert_with(|| "Opaque".into());
 }

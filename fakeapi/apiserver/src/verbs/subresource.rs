@@ -7,14 +7,13 @@ use super::create::refused;
 use super::options::dry_run;
 use super::strategy::{meta, metadata};
 use super::update::{ATTEMPTS, Part, change};
-use super::{delete, patch, read, update};
+use super::{commit, delete, patch, read, update};
 use crate::body::Body;
 use crate::patch::merge_patch;
 use crate::request::Verb;
 use crate::selector::LabelSelector;
 use crate::server::Asked;
 use crate::status::{Cause, Status};
-use crate::storage::{Entry, Expect, Object};
 use crate::{codec, render};
 
 pub(super) fn answer(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
@@ -60,7 +59,7 @@ fn evict(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
     if !options.is_object() {
         options = json!({});
     }
-    if dry_run(&asked.query)? {
+    if dry_run(asked)? {
         options["dryRun"] = json!(["All"]);
     }
     delete::evict(asked, options)?;
@@ -95,9 +94,14 @@ fn check_budgets(asked: &Asked<'_>, pod: &Value) -> Result<(), Status> {
         [budget] => {
             let name = meta(budget, "name");
             let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+            let count = |field: &str| budget["status"][field].as_i64().unwrap_or(0);
             let cause = json!([{
                 "reason": "DisruptionBudget",
-                "message": format!("The disruption budget {name} needs more healthy pods"),
+                "message": format!(
+                    "The disruption budget {name} needs {} healthy pods and has {} currently",
+                    count("desiredHealthy"),
+                    count("currentHealthy"),
+                ),
             }]);
             Err(Status::too_many_requests(message, None).with_causes(cause))
         }
@@ -125,13 +129,9 @@ fn bind(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
         }
         pod["spec"]["nodeName"] = node.as_str().into();
         push_condition(&mut pod, "PodScheduled");
-        let mut encode = |revision: u64| {
-            metadata(&mut pod).insert("resourceVersion".into(), revision.to_string().into());
-            Object::encode(&pod)
-        };
-        let expect = Expect::Revision(current.meta.resource_version);
-        match asked.call.storage.commit(&asked.key(), expect, Entry::Put(&mut encode)) {
-            Ok(_) => return Ok(render::status(asked.form, &Status::created())),
+        let storage = &*asked.call.storage;
+        match commit::replace(storage, &asked.key(), &current, &mut pod) {
+            Ok(_) => return Ok(render::status(asked.form.whole(), &Status::created())),
             Err(crate::storage::CommitError::Changed { .. }) => {}
             Err(error) => return Err(refused(asked, &asked.request.name, &error)),
         }
@@ -160,7 +160,7 @@ fn scale(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
         let object = read::fetch(asked)?;
         return Ok(render::value(asked.form, StatusCode::OK, &view(asked, &object.value())));
     }
-    let dry = dry_run(&asked.query)?;
+    let dry = dry_run(asked)?;
     for _ in 0..ATTEMPTS {
         let current = read::fetch(asked)?;
         let old = view(asked, &current.value());

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use http::{Response, StatusCode};
 use serde_json::Value;
 
+use super::commit::{self, Stored};
 use super::create::{self, Incoming, incoming, refused, warn};
-use super::namespace;
 use super::options::dry_run;
 use super::strategy::{self, meta, metadata};
+use super::{cluster_ip, garbage};
 use crate::body::Body;
 use crate::server::Asked;
 use crate::status::Status;
-use crate::storage::{CommitError, Entry, Expect, Object};
+use crate::storage::{CommitError, Object};
 use crate::{conversion, render};
 
 /// Which part of an object a write is about.
@@ -35,7 +36,7 @@ pub(super) fn update(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
 
 /// Answers a PUT of an object or a part of it.
 pub(super) fn replace(asked: &Asked<'_>, part: Part) -> Result<Response<Body>, Status> {
-    let dry = dry_run(&asked.query)?;
+    let dry = dry_run(asked)?;
     let Incoming { value, warnings } = incoming(asked)?;
     let name = meta(&value, "name");
     if name.is_empty() {
@@ -70,7 +71,7 @@ fn put(
                 return Err(asked.not_found(&asked.request.name));
             }
             let object = create::store_new(asked, value.clone(), dry)?;
-            return Ok((Arc::new(object), StatusCode::CREATED));
+            return Ok((object, StatusCode::CREATED));
         };
         if let Some(done) = change(asked, &current, value.clone(), part, dry)? {
             return Ok((done, StatusCode::OK));
@@ -95,6 +96,7 @@ pub(super) fn change(
     let causes: Vec<_> = strategy::metadata_faults(asked.resource, &new)
         .into_iter()
         .chain(strategy::immutable_faults(asked.resource, &old, &new))
+        .chain(cluster_ip::is_service(asked).then(|| cluster_ip::fault(&old, &new)).flatten())
         .collect();
     if !causes.is_empty() {
         let (group, kind) = (&asked.resource.group, &asked.resource.kind);
@@ -106,22 +108,15 @@ pub(super) fn change(
     if dry {
         return Ok(Some(Arc::new(Object::encode(&new))));
     }
-    let gone = is_finished(&new);
-    let mut encode = |revision: u64| {
-        metadata(&mut new).insert("resourceVersion".into(), revision.to_string().into());
-        Object::encode(&new)
-    };
-    let entry = if gone { Entry::Remove(&mut encode) } else { Entry::Put(&mut encode) };
-    let expect = Expect::Revision(current.meta.resource_version);
-    match asked.call.storage.commit(&asked.key(), expect, entry) {
-        Ok(object) => {
-            if gone {
-                namespace::object_gone(asked, &asked.key())?;
+    let key = asked.key();
+    match commit::replace(&*asked.call.storage, &key, current, &mut new) {
+        Ok(stored) => {
+            if let Stored::Gone(last) = &stored {
+                garbage::after(asked, &key, last)?;
             }
-            Ok(Some(object))
+            Ok(Some(stored.object().clone()))
         }
-        Err(CommitError::Changed { .. }) if !conditional => Ok(None),
-        Err(CommitError::Missing) if !conditional => Ok(None),
+        Err(CommitError::Changed { .. } | CommitError::Missing) if !conditional => Ok(None),
         Err(error) => Err(refused(asked, &asked.request.name, &error)),
     }
 }
@@ -134,7 +129,10 @@ fn check_preconditions(asked: &Asked<'_>, old: &Value, new: &Value) -> Result<bo
     let uid = meta(new, "uid");
     if !uid.is_empty() && uid != meta(old, "uid") {
         let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object \
+             meta: {}",
+            storage_key(asked),
             meta(old, "uid")
         );
         return Err(Status::conflict(group, plural, name, &why));
@@ -149,7 +147,7 @@ fn check_preconditions(asked: &Asked<'_>, old: &Value, new: &Value) -> Result<bo
             &Value::from(0),
             "must be specified for an update",
         );
-        return Err(Status::invalid(group, &asked.resource.kind, name, &[cause]));
+        return Err(Status::invalid(group, plural, name, &[cause]));
     }
     if revision != meta(old, "resourceVersion") {
         return Err(Status::modified(group, plural, name));
@@ -157,12 +155,24 @@ fn check_preconditions(asked: &Asked<'_>, old: &Value, new: &Value) -> Result<bo
     Ok(true)
 }
 
+/// The object's place in etcd, which the real server tells with some refusals.
+fn storage_key(asked: &Asked<'_>) -> String {
+    let key = asked.key();
+    let group = if key.resource.group().contains('.') { key.resource.group() } else { "" };
+    ["registry", group, key.resource.resource(), &key.namespace, &key.name]
+        .iter()
+        .filter(|part| !part.is_empty())
+        .fold(String::new(), |path, part| path + "/" + part)
+}
+
 /// Restores in `new` what a write of this part cannot change.
 fn settle(asked: &Asked<'_>, old: &Value, new: &mut Value, part: Part) {
     let resource = asked.resource;
     match part {
         Part::Main => {
-            strategy::fold_string_data(resource, new);
+            if cluster_ip::is_service(asked) {
+                cluster_ip::keep(old, new);
+            }
             if strategy::has_status(resource) {
                 restore(new, old, "status");
             }

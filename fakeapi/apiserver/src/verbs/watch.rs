@@ -48,9 +48,6 @@ pub(super) fn watch(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
     let storage = asked.call.storage.clone();
     let current = storage.revision();
     let wanted = options.revision.unwrap_or_default();
-    if wanted > current {
-        return Err(Status::revision_too_large(wanted, current));
-    }
     let (objects, after) = beginning(asked, &options, wanted)?;
     let timeout = options
         .timeout_seconds
@@ -74,7 +71,13 @@ pub(super) fn watch(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
         options,
         done: false,
     };
-    watcher.begin(&objects)?;
+    if wanted > current {
+        // The real server lets such a watch wait for a future that may never come, unless the
+        // beginning was asked for too. Told at once, a client lists anew.
+        watcher.fail(&Status::revision_too_large(wanted, current));
+    } else {
+        watcher.begin(&objects)?;
+    }
     let body = Body::stream(stream::unfold(watcher, |mut watcher| async move {
         watcher.next().await.map(|bytes| (bytes, watcher))
     }));

@@ -1,0 +1,17 @@
+//! The server as its clients meet it: requests in, responses out, in one process.
+
+mod access;
+mod create;
+mod defaults;
+mod delete;
+mod discovery;
+mod garbage;
+mod harness;
+mod namespace;
+mod patch;
+mod read;
+mod store;
+mod subresource;
+mod transport;
+mod update;
+mod watch;
