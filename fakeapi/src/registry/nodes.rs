@@ -51,8 +51,10 @@ impl Cluster {
         }
         let at = Timestamp::now();
         let change = Change::Put { node: node.clone(), at };
+        let mut activates = false;
         self.store
             .change_base(|base, revision| {
+                activates = !base.active();
                 if !base.active() && !node.control_plane() {
                     return Err(Refused::NotActivated);
                 }
@@ -60,6 +62,10 @@ impl Cluster {
                 base.put_node(&node, revision, at).map_err(|_| Refused::NotActivated)
             })
             .map_err(|refused| self.refusal(refused, &name))?;
+        if activates {
+            // Dozens of objects come at once, to clusters that mostly nobody watches yet.
+            self.store.forget_unwatched();
+        }
         self.update_stored(&node)?;
         self.sync().await
     }

@@ -62,7 +62,7 @@ pub(super) struct History {
 impl History {
     /// Begins anew at `revision`: nothing before it can be resumed.
     pub(super) fn restart(&mut self, revision: u64) {
-        self.records.clear();
+        self.records = VecDeque::new();
         self.floor = revision;
     }
 

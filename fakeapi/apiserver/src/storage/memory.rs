@@ -118,6 +118,18 @@ impl<B: Base, L: CommitLog> MemoryStore<B, L> {
         state.history.restart(revision);
     }
 
+    /// Forgets what changed until now, unless somebody is watching: a watch from before must
+    /// relist. For changes so many, and so early, that remembering them would cost more than the
+    /// objects.
+    pub fn forget_unwatched(&self) {
+        let mut state = self.state.lock();
+        state.waiting.retain(|(_, notify)| Arc::strong_count(notify) > 1);
+        if state.waiting.is_empty() {
+            let revision = state.revision;
+            state.history.restart(revision);
+        }
+    }
+
     /// Puts an object of a snapshot in its place without telling anyone; `None` hides the base's.
     pub fn load(&self, key: Key, object: Option<Object>) {
         self.state.lock().write(key, Some(object.map(Arc::new)));
