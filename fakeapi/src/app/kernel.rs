@@ -71,3 +71,16 @@ pub(super) fn place(
     };
     datapath.place_listener(worker, family, socket).map_err(io::Error::other)
 }
+
+/// Switches the log of the kernel programs on, or off again.
+pub(super) fn switch_log(datapath: Option<&Datapath>) {
+    let Some(datapath) = datapath else {
+        warn!("there is no kernel side whose log could be switched");
+        return;
+    };
+    let on = !datapath.kernel_log();
+    match datapath.set_kernel_log(on) {
+        Ok(()) => info!(on, "the log of the kernel programs is switched"),
+        Err(error) => warn!(%error, "the log of the kernel programs cannot be switched"),
+    }
+}

@@ -41,7 +41,7 @@ const CONTROL_DRAIN: Duration = Duration::from_secs(10);
 pub async fn run(options: RunOptions) -> Result<()> {
     let app = App::start(options).await?;
     app.announce().await?;
-    wait_for_signal().await?;
+    wait_for_signal(app.datapath.clone()).await?;
     app.stop().await
 }
 
@@ -241,13 +241,18 @@ async fn open(
     Ok(())
 }
 
-/// Waits for the signal that asks for an orderly end; a second one ends at once.
-async fn wait_for_signal() -> Result<()> {
+/// Waits for the signal that asks for an orderly end; a second one ends at once. Until then,
+/// SIGUSR1 switches the log of the kernel programs on and off.
+async fn wait_for_signal(datapath: Option<Arc<Datapath>>) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut switch = signal(SignalKind::user_defined1())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = switch.recv() => kernel::switch_log(datapath.as_deref()),
+        }
     }
     tokio::spawn(async move {
         tokio::select! {

@@ -63,6 +63,11 @@ impl KernelLog {
         Ok(Self { resting: Some(ring), reader: None })
     }
 
+    /// Whether it is being read.
+    pub(super) fn is_on(&self) -> bool {
+        self.reader.is_some()
+    }
+
     /// Starts the reader unless it runs.
     pub(super) fn start(&mut self) -> Result<(), DatapathError> {
         let Some(ring) = self.resting.take() else {

@@ -256,6 +256,11 @@ impl Datapath {
         Reason::ALL.into_iter().map(count).collect()
     }
 
+    /// Whether the kernel side's own log is on.
+    pub fn kernel_log(&self) -> bool {
+        self.log.lock().is_on()
+    }
+
     /// Switches the kernel side's own log, a line a decision, into this program's log.
     ///
     /// Off after [`Datapath::load`]. Meant for looking at one problem: it costs every packet.
