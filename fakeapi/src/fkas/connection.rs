@@ -125,9 +125,9 @@ impl Phases {
 
     /// Waits until a phase has lasted too long.
     async fn overdue(&self) -> Phase {
-        let mut changes = self.now.subscribe();
+        let mut news = self.now.subscribe();
         loop {
-            let (phase, deadline) = *changes.borrow_and_update();
+            let (phase, deadline) = *news.borrow_and_update();
             let sleeping = async {
                 match deadline {
                     Some(deadline) => sleep_until(deadline).await,
@@ -135,7 +135,7 @@ impl Phases {
                 }
             };
             tokio::select! {
-                changed = changes.changed() => changed.expect("self holds the sender"),
+                changed = news.changed() => changed.expect("self holds the sender"),
                 () = sleeping => return phase,
             }
         }

@@ -61,7 +61,7 @@ async fn heads_have_a_bound_above_64_kib() {
 async fn deadlines_end_connections() {
     let limits = Limits {
         read_deadline: Duration::from_millis(300),
-        idle_deadline: Duration::from_millis(3000),
+        idle_deadline: Duration::from_secs(3),
         ..Limits::default()
     };
     let server = Server::with(FakeRegistrar::default(), limits);

@@ -3,6 +3,7 @@
 mod bounds;
 mod bulk;
 mod concurrency;
+mod connections;
 mod contract;
 mod newer;
 mod older;
