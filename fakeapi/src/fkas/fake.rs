@@ -33,7 +33,7 @@ pub(crate) struct FakeCluster {
 #[derive(Debug, Default)]
 pub(crate) struct FakeRegistrar {
     pub(crate) clusters: Mutex<BTreeMap<ClusterName, FakeCluster>>,
-    /// How long every change takes.
+    /// How long every change takes but that of a worker.
     pub(crate) delay: Duration,
     /// How many clusters fit, 0 for any number.
     pub(crate) capacity: usize,
@@ -49,9 +49,9 @@ impl FakeRegistrar {
         self.clusters.lock().get(&name.parse().unwrap()).cloned()
     }
 
-    async fn change(&self) -> Result<(), RegisterError> {
+    async fn change(&self, delay: Duration) -> Result<(), RegisterError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
-        tokio::time::sleep(self.delay).await;
+        tokio::time::sleep(delay).await;
         self.next_failure.lock().take().map_or(Ok(()), Err)
     }
 
@@ -85,7 +85,7 @@ impl Registrar for FakeRegistrar {
         request: RegisterRequest,
     ) -> BoxFuture<'a, Result<ClusterAddr, RegisterError>> {
         Box::pin(async move {
-            self.change().await?;
+            self.change(self.delay).await?;
             let mut clusters = self.clusters.lock();
             if let Some(known) = clusters.get(name) {
                 return Ok(known.address);
@@ -112,7 +112,7 @@ impl Registrar for FakeRegistrar {
 
     fn unregister<'a>(&'a self, name: &'a ClusterName) -> BoxFuture<'a, Result<(), RegisterError>> {
         Box::pin(async move {
-            self.change().await?;
+            self.change(self.delay).await?;
             let gone = self.clusters.lock().remove(name);
             gone.map(drop).ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
         })
@@ -124,7 +124,13 @@ impl Registrar for FakeRegistrar {
         node: NodeSpec,
     ) -> BoxFuture<'a, Result<(), RegisterError>> {
         Box::pin(async move {
-            self.change().await?;
+            // Workers are quick, so that they overtake their control plane unless kept in order.
+            let delay = if node.control_plane() {
+                self.delay
+            } else {
+                Duration::ZERO
+            };
+            self.change(delay).await?;
             self.with(name, |cluster| {
                 if !node.control_plane() && !cluster.nodes.values().any(NodeSpec::control_plane) {
                     return Err(RegisterError::NotActivated(name.clone()));
@@ -141,7 +147,7 @@ impl Registrar for FakeRegistrar {
         node: &'a str,
     ) -> BoxFuture<'a, Result<(), RegisterError>> {
         Box::pin(async move {
-            self.change().await?;
+            self.change(self.delay).await?;
             let gone = self.with(name, |cluster| cluster.nodes.remove(node))?;
             gone.map(drop).ok_or_else(|| RegisterError::UnknownNode {
                 cluster: name.clone(),

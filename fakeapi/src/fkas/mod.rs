@@ -6,10 +6,10 @@
 //! query. What FKAS could not do is new: taking a cluster or a node away, listing, reading a
 //! kubeconfig and the Secrets, faults, many registrations in one request.
 //!
-//! A request goes through [`server`] (accept, bounds, orderly stop), [`connection`] (deadlines),
-//! [`route`] (method and path) and one of [`register`], [`node`] or [`inspect`], which read it
-//! with [`go_json`] or [`query`], call the [`Registrar`](crate::register::Registrar), and answer
-//! with [`answer`]; [`error`] is the only place that chooses codes and texts.
+//! A request goes through `server` (accept, bounds, orderly stop), `connection` (deadlines),
+//! `route` (method and path) and one of `register`, `node` or `inspect`, which read it
+//! with `go_json` or `query`, call the [`Registrar`](crate::register::Registrar), and answer
+//! with `answer`; `error` is the only place that chooses codes and texts.
 
 mod answer;
 mod bulk;

@@ -70,6 +70,26 @@ async fn a_write_finishes_when_its_client_has_left() {
 }
 
 #[tokio::test]
+async fn a_write_finishes_when_its_connection_is_cut() {
+    let server = slow_server(SLOW);
+    let stream = begin(&server).await;
+    let Server { registrar, control } = server;
+    drop(control);
+    assert!(
+        registrar.get("ns/c").is_none(),
+        "the cut came too late to show anything"
+    );
+    let finished = async {
+        while registrar.get("ns/c").is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(20 * SLOW, finished).await;
+    assert!(waited.is_ok(), "the write died with its connection");
+    drop(stream);
+}
+
+#[tokio::test]
 async fn shutdown_lets_answers_out_and_closes_idle_connections() {
     let server = slow_server(SLOW);
     let address = server.address();
