@@ -150,6 +150,11 @@ impl Client {
         Ok(())
     }
 
+    /// What the kernel does with the cluster's packets.
+    pub async fn fault(&self, name: &ClusterName) -> Result<Fault, ClientError> {
+        self.http.get(&about("/fault", name)).await
+    }
+
     async fn send_arrays(
         &self,
         method: Method,

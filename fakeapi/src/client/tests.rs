@@ -46,6 +46,9 @@ async fn everything_a_registration_says_arrives() {
     assert_eq!(client.nodes(&name).await.unwrap(), [node]);
     // A "/" in a namespace stays where it is.
     assert_eq!(client.cluster(&name).await.unwrap().name, "d/é%");
+    let fault = Fault::Drop { per_mille: 7 };
+    client.set_fault(&name, fault).await.unwrap();
+    assert_eq!(client.fault(&name).await.unwrap(), fault);
     client.remove_node(&name, "n&1").await.unwrap();
     client.unregister(&name).await.unwrap();
     assert!(registrar.clusters.lock().is_empty());

@@ -125,11 +125,7 @@ impl Registrar for FakeRegistrar {
     ) -> BoxFuture<'a, Result<(), RegisterError>> {
         Box::pin(async move {
             // Workers are quick, so that they overtake their control plane unless kept in order.
-            let delay = if node.control_plane() {
-                self.delay
-            } else {
-                Duration::ZERO
-            };
+            let delay = if node.control_plane() { self.delay } else { Duration::ZERO };
             self.change(delay).await?;
             self.with(name, |cluster| {
                 if !node.control_plane() && !cluster.nodes.values().any(NodeSpec::control_plane) {

@@ -75,10 +75,7 @@ async fn a_write_finishes_when_its_connection_is_cut() {
     let stream = begin(&server).await;
     let Server { registrar, control } = server;
     drop(control);
-    assert!(
-        registrar.get("ns/c").is_none(),
-        "the cut came too late to show anything"
-    );
+    assert!(registrar.get("ns/c").is_none(), "the cut came too late to show anything");
     let finished = async {
         while registrar.get("ns/c").is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;

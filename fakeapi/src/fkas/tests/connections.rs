@@ -52,10 +52,7 @@ async fn a_client_may_ask_before_it_sends() {
     let server = Server::start();
     let (head, body) = post("a", "Expect: 100-continue\r\n");
     let answers = talk(&server, vec![head, body]).await;
-    assert!(
-        answers.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"),
-        "{answers}"
-    );
+    assert!(answers.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), "{answers}");
     // One that would send too much is told before.
     let head = "POST /register HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n";
     let answers = talk(&server, vec![head.to_owned()]).await;
@@ -84,11 +81,9 @@ async fn a_body_that_breaks_off_registers_nothing() {
 #[tokio::test]
 async fn what_is_not_http_is_refused() {
     let server = Server::start();
-    for noise in [
-        "\x16\x03\x01\x02\x00\x01\x00\x01",
-        "nonsense\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    ] {
+    for noise in
+        ["\x16\x03\x01\x02\x00\x01\x00\x01", "nonsense\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+    {
         let answers = talk(&server, vec![noise.to_owned()]).await;
         assert!(
             answers.is_empty()

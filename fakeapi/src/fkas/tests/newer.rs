@@ -125,6 +125,8 @@ async fn faults() {
         let answer = server.ask_short("PUT", "/fault?resource=ns/c", body).await;
         assert_eq!(answer, (200, String::new()));
         assert_eq!(server.registrar.get("ns/c").unwrap().fault, fault);
+        let shown = server.ask_short("GET", "/fault?resource=ns/c", "").await;
+        assert_eq!(shown, (200, body.to_owned()));
     }
     for body in [
         "",
