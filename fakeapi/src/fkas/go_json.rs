@@ -94,7 +94,8 @@ impl Object {
         for value in self.members(field) {
             match parse::<Option<BTreeMap<String, Option<String>>>>(value)? {
                 Some(map) => {
-                    found.extend(map.into_iter().map(|(key, text)| (key, text.unwrap_or_default())))
+                    found
+                        .extend(map.into_iter().map(|(key, text)| (key, text.unwrap_or_default())));
                 }
                 None => found.clear(),
             }
