@@ -1,5 +1,6 @@
 //! A request's way through the server: who may, what is it about, who answers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -16,6 +17,7 @@ use crate::discovery::{self, Discovery};
 use crate::finish::{Sent, finish};
 use crate::negotiate::Form;
 use crate::request::{Query, RequestInfo, ResourceRequest, Verb};
+use crate::selector::FieldSelector;
 use crate::status::Status;
 use crate::storage::Storage;
 use crate::types::TypeTable;
@@ -100,7 +102,7 @@ impl ApiServer {
         let plain = form.as_ref().copied().unwrap_or(Form::JSON).whole();
         let answer = async {
             let info = RequestInfo::parse(&parts.method, parts.uri.path(), &query);
-            let user = self.admit(call, &info, &parts.method)?;
+            let user = self.admit(call, &info, (&parts.method, &query))?;
             match info {
                 RequestInfo::Path(path) => {
                     let form = form.unwrap_or(Form::JSON);
@@ -131,9 +133,14 @@ impl ApiServer {
         &self,
         call: &'a Call,
         info: &RequestInfo,
-        method: &Method,
+        (method, query): (&Method, &Query),
     ) -> Result<&'a User, Status> {
         let user = call.user.as_ref().ok_or_else(Status::unauthorized)?;
+        if user.is_master() {
+            return Ok(user);
+        }
+        let info = named(info, query);
+        let info = &*info;
         let allowed =
             rbac::allows(&*call.storage, user, info, method.as_str()).map_err(Status::internal)?;
         if allowed {
@@ -168,6 +175,9 @@ impl ApiServer {
             .catalog
             .resource(&request.group, &request.version, &request.resource)
             .ok_or_else(Status::unknown_resource)?;
+        if request.name.is_empty() && matches!(request.verb, Verb::Update | Verb::Patch) {
+            return Err(Status::method_not_allowed());
+        }
         let own_namespace = request.resource == "namespaces" && request.group.is_empty();
         if !resource.namespaced && !request.namespace.is_empty() && !own_namespace {
             return Err(Status::unknown_resource());
@@ -218,6 +228,21 @@ where
             Err(Status::timeout("the request's body did not arrive in time"))
         }
     }
+}
+
+/// A list or watch of one object by its name is judged as a request for that object.
+fn named<'a>(info: &'a RequestInfo, query: &Query) -> Cow<'a, RequestInfo> {
+    if let RequestInfo::Resource(request) = info
+        && matches!(request.verb, Verb::List | Verb::Watch)
+        && request.name.is_empty()
+        && let Some(selector) = query.get("fieldSelector")
+        && let Ok(selector) = FieldSelector::parse(selector)
+        && let Some(name) = selector.required("metadata.name")
+    {
+        let named = ResourceRequest { name: name.to_owned(), ..request.clone() };
+        return Cow::Owned(RequestInfo::Resource(named));
+    }
+    Cow::Borrowed(info)
 }
 
 /// Methods that no resource has.

@@ -226,6 +226,10 @@ impl<B: Base> State<B> {
     fn base_changed(&mut self, change: BaseChange) {
         let BaseChange { kind, key, last } = change;
         self.revision += 1;
+        // The base forgets what it said before; the history must not.
+        if let Some(last) = &last {
+            self.history.settle(&key, last);
+        }
         match (kind, self.written.get(&key)) {
             (EventKind::Added | EventKind::Modified, Some(Some(_)))
             | (EventKind::Modified | EventKind::Deleted, Some(None)) => {
@@ -239,9 +243,6 @@ impl<B: Base> State<B> {
             }
             (EventKind::Modified, None) => self.publish(kind, key, None, last),
             (EventKind::Deleted, _) => {
-                if let Some(last) = &last {
-                    self.history.settle(&key, last);
-                }
                 let written = self.write(key.clone(), None);
                 if let Some(object) = written.or(last) {
                     self.publish(kind, key, Some(object.clone()), Some(object));
