@@ -144,6 +144,20 @@ pub enum Fault {
     },
 }
 
+/// What the edges saw for one cluster's address; nothing where no edge is.
+///
+/// In port mode clusters share an address, and so its figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Traffic {
+    /// Frames addressed to it, whatever became of them.
+    pub packets: u64,
+    /// Their bytes, Ethernet header included.
+    pub bytes: u64,
+    /// How many of the frames its fault dropped.
+    pub dropped: u64,
+}
+
 /// Why something asked of a [`Registrar`] was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
@@ -256,4 +270,7 @@ pub trait Registrar: Send + Sync + 'static {
 
     /// What the kernel does with the cluster's packets now.
     fn fault(&self, name: &ClusterName) -> Result<Fault, RegisterError>;
+
+    /// What the edges saw for the cluster's address since it was registered.
+    fn traffic(&self, name: &ClusterName) -> Result<Traffic, RegisterError>;
 }

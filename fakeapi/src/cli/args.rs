@@ -61,6 +61,13 @@ pub enum ControlCommand {
 
     /// Sets what the kernel does with a cluster's packets.
     Fault(FaultArgs),
+
+    /// Shows what the edges saw for a cluster's address.
+    Traffic {
+        /// The cluster.
+        #[arg(value_name = "[NAMESPACE/]NAME")]
+        cluster: ClusterArg,
+    },
 }
 
 /// `register`.

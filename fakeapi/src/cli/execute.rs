@@ -13,6 +13,7 @@ use super::output::Screen;
 use crate::client::Client;
 use crate::register::{
     CONTROL_PLANE_LABEL, CaPem, ClusterName, ClusterSummary, Fault, NodeSpec, RegisterRequest,
+    Traffic,
 };
 
 /// Asks `client` what `command` says and shows the answer.
@@ -34,6 +35,12 @@ pub(super) async fn execute<W: Write>(
         ControlCommand::Secrets { cluster } => screen.documents(&client.secrets(&cluster.0).await?),
         ControlCommand::Node(command) => node(client, command, screen).await,
         ControlCommand::Fault(args) => fault(client, args, screen).await,
+        ControlCommand::Traffic { cluster } => {
+            let traffic = client.traffic(&cluster.0).await?;
+            let Traffic { packets, bytes, dropped } = traffic;
+            let row = [packets.to_string(), bytes.to_string(), dropped.to_string()];
+            screen.list(&json!(traffic), ["PACKETS", "BYTES", "DROPPED"], &[row])
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub use error::ClientError;
 pub use wire::{Outcome, Page, Registered};
 
-use crate::register::{ClusterName, ClusterSummary, Fault, NodeSpec, RegisterRequest};
+use crate::register::{ClusterName, ClusterSummary, Fault, NodeSpec, RegisterRequest, Traffic};
 
 /// Clusters asked for in one page when all are listed.
 const PAGE: usize = 10_000;
@@ -153,6 +153,11 @@ impl Client {
     /// What the kernel does with the cluster's packets.
     pub async fn fault(&self, name: &ClusterName) -> Result<Fault, ClientError> {
         self.http.get(&about("/fault", name)).await
+    }
+
+    /// What the edges saw for the cluster's address.
+    pub async fn traffic(&self, name: &ClusterName) -> Result<Traffic, ClientError> {
+        self.http.get(&about("/traffic", name)).await
     }
 
     async fn send_arrays(

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::addr::ClusterAddr;
 use crate::register::{
     CaPem, ClusterName, ClusterSummary, Fault, NodeSpec, RegisterError, RegisterRequest, Registrar,
+    Traffic,
 };
 
 /// A CA that is well formed.
@@ -181,6 +182,10 @@ impl Registrar for FakeRegistrar {
 
     fn set_fault(&self, name: &ClusterName, fault: Fault) -> Result<(), RegisterError> {
         self.with(name, |cluster| cluster.fault = fault)
+    }
+
+    fn traffic(&self, name: &ClusterName) -> Result<Traffic, RegisterError> {
+        self.with(name, |_| Traffic { packets: 3, bytes: 180, dropped: 1 })
     }
 
     fn fault(&self, name: &ClusterName) -> Result<Fault, RegisterError> {

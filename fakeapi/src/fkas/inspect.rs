@@ -96,6 +96,12 @@ pub(super) fn secrets(control: &Control, query: &Query) -> Result<Answer, Contro
     other(control.registrar.secrets(&name::required(query)?)).map(Answer::yaml)
 }
 
+/// `GET /traffic`: what the edges saw for a cluster's address.
+pub(super) fn traffic(control: &Control, query: &Query) -> Result<Answer, ControlError> {
+    let traffic = other(control.registrar.traffic(&name::required(query)?))?;
+    Ok(Answer::json(encode(&traffic)))
+}
+
 /// `GET /fault`: what the kernel does with a cluster's packets.
 pub(super) fn fault(control: &Control, query: &Query) -> Result<Answer, ControlError> {
     let fault = other(control.registrar.fault(&name::required(query)?))?;

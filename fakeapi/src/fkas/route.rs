@@ -115,7 +115,8 @@ fn reading(
     path: &str,
     query: &Query,
 ) -> Result<Answer, ControlError> {
-    let known = ["/kubeconfig", "/secrets", "/healthz", "/readyz", "/livez", "/metrics"];
+    let known =
+        ["/kubeconfig", "/secrets", "/traffic", "/healthz", "/readyz", "/livez", "/metrics"];
     if !known.contains(&path) {
         return Err(ControlError::NoSuchPath);
     }
@@ -123,6 +124,7 @@ fn reading(
     match path {
         "/kubeconfig" => inspect::kubeconfig(control, query),
         "/secrets" => inspect::secrets(control, query),
+        "/traffic" => inspect::traffic(control, query),
         "/metrics" => Ok(Answer::metrics((control.metrics)())),
         _ => Ok(Answer::plain("ok")),
     }

@@ -4,8 +4,8 @@
 use std::sync::{Arc, Weak};
 
 use crate::addr::ClusterAddr;
-use crate::datapath::{self, Datapath};
-use crate::register::{Fault, RegisterError};
+use crate::datapath::{self, Counters, Datapath};
+use crate::register::{Fault, RegisterError, Traffic};
 use crate::serve::Server;
 use crate::serve::worker::owner;
 
@@ -64,6 +64,13 @@ impl Arrivals {
             server.unlisten(at).await.map_err(failed("the cluster's port could not be closed"))?;
         }
         Ok(())
+    }
+
+    pub(super) fn traffic(&self, at: ClusterAddr) -> Result<Traffic, RegisterError> {
+        let Some(datapath) = &self.datapath else { return Ok(Traffic::default()) };
+        let Counters { packets, bytes, dropped } =
+            datapath.counters(at.ip()).map_err(failed("the kernel did not tell its counters"))?;
+        Ok(Traffic { packets, bytes, dropped })
     }
 
     pub(super) fn set_fault(&self, at: ClusterAddr, fault: Fault) -> Result<(), RegisterError> {

@@ -39,6 +39,7 @@ use crate::journal::Journal;
 use crate::netlink::{NetlinkError, Plane};
 use crate::register::{
     ClusterName, ClusterSummary, Fault, NodeSpec, RegisterError, RegisterRequest, Registrar,
+    Traffic,
 };
 
 /// How many registrations with the same hash of their name may wait for one another.
@@ -249,5 +250,10 @@ impl Registrar for Registry {
 
     fn fault(&self, name: &ClusterName) -> Result<Fault, RegisterError> {
         Ok(*self.known(name)?.fault.read())
+    }
+
+    fn traffic(&self, name: &ClusterName) -> Result<Traffic, RegisterError> {
+        let address = self.known(name)?.address();
+        self.arrivals.get().map_or(Ok(Traffic::default()), |arrivals| arrivals.traffic(address))
     }
 }
