@@ -1,1 +1,20 @@
-//! The harness of the outside tests.
+//! The harness of the outside tests: the real program as a child process, and clients that speak
+//! to it over the wire as other people's programs do.
+//!
+//! Nothing here uses the program's own code, so that a mistake on both sides of a connection
+//! cannot cancel out.
+
+pub mod access;
+pub mod binary;
+pub mod control;
+pub mod openssl;
+pub mod program;
+pub mod session;
+pub mod slot;
+pub mod watch;
+
+pub use access::Access;
+pub use control::Control;
+pub use program::{Program, Setup};
+pub use session::{Answer, Session};
+pub use watch::Watch;

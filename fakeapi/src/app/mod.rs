@@ -3,8 +3,8 @@
 mod demo;
 mod kernel;
 mod metrics;
-
 mod options;
+mod ready;
 
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
@@ -39,8 +39,10 @@ const CONTROL_DRAIN: Duration = Duration::from_secs(10);
 /// # Errors
 /// When a part cannot be had; what was begun is undone.
 pub async fn run(options: RunOptions) -> Result<()> {
+    ready::forget(&options).await?;
     let app = App::start(options).await?;
     app.announce().await?;
+    ready::tell(&app.options).await?;
     wait_for_signal(app.datapath.clone()).await?;
     app.stop().await
 }
@@ -56,13 +58,15 @@ struct App {
 }
 
 impl App {
-    async fn start(options: RunOptions) -> Result<Self> {
+    async fn start(mut options: RunOptions) -> Result<Self> {
         let choice = choose(&options)?;
         info!("{choice}");
         raise_descriptors()?;
         // Taken first: a second process must find out before it touches anything.
         let control = TcpListener::bind(options.control_address)
             .with_context(|| format!("cannot listen on {}", options.control_address))?;
+        // From here on the real one: port 0 asks for any.
+        options.control_address = control.local_addr()?;
         let (journal, replay) = open_journal(&options)?;
         let registry = Registry::new(Parts {
             shared: Arc::new(shared(&options)?),

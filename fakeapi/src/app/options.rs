@@ -111,6 +111,10 @@ pub struct RunOptions {
     #[arg(long, env = "FAKEAPI_WRITE_KUBECONFIG", value_name = "FILE")]
     pub write_kubeconfig: Option<PathBuf>,
 
+    /// Write where the control endpoint is, as JSON, here when clusters are served
+    #[arg(long, env = "FAKEAPI_READY_FILE", value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+
     /// How long connections may take to end
     #[arg(long, env = "FAKEAPI_DRAIN_SECONDS", default_value_t = 30, value_name = "SECONDS")]
     pub drain_seconds: u64,
