@@ -1,21 +1,19 @@
 //! The edge on a real link: a client at the other end of a cable.
 
-use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use fakeapi::datapath::{
     Datapath, DatapathError, EdgeMode, EdgeOptions, Family, Fault, Options, Reason, Refuse,
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use fakeapi_tests::ping::ping;
 
-use crate::frames;
-use crate::namespace::{
+use crate::{PORT, at, count, load, need_datapath};
+use fakeapi_tests::namespace::{
     Namespace, add_address, add_local, add_neighbour, add_neighbourhood, carries_xdp,
     hardware_address,
 };
-use crate::{PORT, at, count, load, need_datapath};
 
 const HELD: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 1);
 const FREE: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 2);
@@ -42,13 +40,8 @@ fn pair() -> (Namespace, Namespace) {
 }
 
 fn datapath(refuse: Refuse) -> Datapath {
-    let datapath = load(Options {
-        refuse,
-        ..Options::default()
-    });
-    let mode = datapath
-        .attach_edge("edge0", EdgeOptions { neighbours: true })
-        .unwrap();
+    let datapath = load(Options { refuse, ..Options::default() });
+    let mode = datapath.attach_edge("edge0", EdgeOptions { neighbours: true }).unwrap();
     assert_eq!(mode, EdgeMode::Generic);
     datapath.guard("10.200.0.0/16".parse().unwrap()).unwrap();
     datapath.guard("fd00:c8::/64".parse().unwrap()).unwrap();
@@ -57,64 +50,19 @@ fn datapath(refuse: Refuse) -> Datapath {
     datapath
 }
 
-/// Sends an echo request and tells whether its reply comes.
-fn ping(target: IpAddr, patience: Duration) -> bool {
-    let (domain, protocol, kind, reply) = match target {
-        IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4, 8, 0),
-        IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6, 128, 129),
-    };
-    let mut socket = Socket::new(domain, Type::RAW, Some(protocol)).unwrap();
-    socket.connect(&SocketAddr::new(target, 0).into()).unwrap();
-    let mut request = vec![kind, 0, 0, 0, 0xbe, 0xef, 0, 1];
-    request.extend(b"are you there?");
-    // Over IPv6 the kernel fills the sum in.
-    let sum = frames::checksum(&[&request]);
-    request[2..4].copy_from_slice(&sum.to_be_bytes());
-    socket.send(&request).unwrap();
-
-    let deadline = std::time::Instant::now() + patience;
-    let mut buffer = [0; 1_500];
-    while let Some(left) = deadline.checked_duration_since(std::time::Instant::now()) {
-        socket
-            .set_read_timeout(Some(left.max(Duration::from_millis(1))))
-            .unwrap();
-        let Ok(length) = socket.read(&mut buffer) else {
-            return false;
-        };
-        let icmp = if target.is_ipv4() {
-            &buffer[20..length]
-        } else {
-            &buffer[..length]
-        };
-        if icmp[0] == reply && icmp[4..] == request[4..] {
-            return true;
-        }
-    }
-    false
-}
-
 #[test]
 fn addresses_nobody_configured_are_answered_for() {
     need_datapath!("addresses_nobody_configured_are_answered_for");
     let (server, client) = pair();
     let datapath = std::sync::Arc::new(server.run(|| datapath(Refuse::Drop)));
     assert!(client.run(|| ping(HELD.into(), PATIENCE)), "ARP, then ICMP");
-    assert!(
-        client.run(|| ping(HELD6.into(), PATIENCE)),
-        "NDP, then ICMPv6"
-    );
+    assert!(client.run(|| ping(HELD6.into(), PATIENCE)), "NDP, then ICMPv6");
     assert!(!client.run(|| ping(FREE.into(), SILENCE)), "nobody has it");
-    assert!(
-        client.run(|| ping(Ipv4Addr::new(192, 0, 2, 1).into(), PATIENCE)),
-        "the stack's own"
-    );
+    assert!(client.run(|| ping(Ipv4Addr::new(192, 0, 2, 1).into(), PATIENCE)), "the stack's own");
     assert!(count(&datapath, Reason::ArpAnswered) >= 1);
     assert!(count(&datapath, Reason::NeighbourAnswered) >= 1);
     assert_eq!(count(&datapath, Reason::EchoAnswered), 2);
-    assert!(
-        count(&datapath, Reason::Unallocated) >= 1,
-        "the request for nobody's address"
-    );
+    assert!(count(&datapath, Reason::Unallocated) >= 1, "the request for nobody's address");
     let counters = datapath.counters(HELD.into()).unwrap();
     // Ethernet, IPv4, ICMP, the data.
     assert_eq!((counters.packets, counters.bytes), (1, 14 + 20 + 8 + 14));
@@ -136,25 +84,15 @@ fn connections_come_through() {
         add_local("10.200.0.0/16".parse().unwrap());
         let datapath = datapath(Refuse::Reset);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        datapath
-            .place_listener(0, Family::V4, listener.as_fd())
-            .unwrap();
+        datapath.place_listener(0, Family::V4, listener.as_fd()).unwrap();
         (datapath, listener)
     });
     let to = |ip| move || TcpStream::connect_timeout(&SocketAddr::new(ip, PORT), PATIENCE);
-    let stream = client
-        .run(to(HELD.into()))
-        .expect("an allocated address answers");
+    let stream = client.run(to(HELD.into())).expect("an allocated address answers");
     let (accepted, peer) = listener.accept().unwrap();
-    assert_eq!(
-        accepted.local_addr().unwrap(),
-        SocketAddr::new(HELD.into(), PORT)
-    );
+    assert_eq!(accepted.local_addr().unwrap(), SocketAddr::new(HELD.into(), PORT));
     assert_eq!(peer, stream.local_addr().unwrap());
-    assert!(
-        datapath.counters(HELD.into()).unwrap().packets >= 2,
-        "SYN and ACK at least"
-    );
+    assert!(datapath.counters(HELD.into()).unwrap().packets >= 2, "SYN and ACK at least");
 
     // Nobody answers ARP for it, so the client must know whom to send to.
     let before = count(&datapath, Reason::Refused);
@@ -174,25 +112,15 @@ fn an_edge_is_put_on_and_taken_off() {
         let first = load(Options::default());
         let options = EdgeOptions { neighbours: false };
         first.attach_edge("edge0", options).unwrap();
-        first
-            .attach_edge("edge0", EdgeOptions { neighbours: true })
-            .expect("again is no error");
+        first.attach_edge("edge0", EdgeOptions { neighbours: true }).expect("again is no error");
         assert!(carries_xdp("edge0"));
         let second = load(Options::default());
         let error = second.attach_edge("edge0", options).unwrap_err();
-        assert!(
-            matches!(error, DatapathError::LinkTaken { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, DatapathError::LinkTaken { .. }), "{error:?}");
         first.detach_edge("edge0").unwrap();
         assert!(!carries_xdp("edge0"));
-        second
-            .attach_edge("edge0", options)
-            .expect("the link is free");
+        second.attach_edge("edge0", options).expect("the link is free");
         let error = second.attach_edge("absent", options).unwrap_err();
-        assert!(
-            matches!(error, DatapathError::NoSuchLink { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, DatapathError::NoSuchLink { .. }), "{error:?}");
     });
 }

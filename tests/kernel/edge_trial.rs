@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use fakeapi::datapath::{Action, Datapath, EdgeOptions, Fault, Options, Reason, Refuse, Trial};
 
 use crate::frames::{self, ACK, OWN, PEER, RST, SYN, VLAN, assert_sums};
-use crate::namespace::Namespace;
 use crate::{at, count, load, need_datapath};
+use fakeapi_tests::namespace::Namespace;
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const HELD: Ipv4Addr = Ipv4Addr::new(10, 200, 0, 1);
@@ -20,13 +20,8 @@ const FREE6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xc8, 0, 0, 0, 0, 0, 2);
 /// Runs a test with a datapath whose edge is on the loopback link of a fresh namespace.
 fn on_loopback(refuse: Refuse, test: impl FnOnce(&Datapath) + Send + 'static) {
     Namespace::new().run(move || {
-        let datapath = load(Options {
-            refuse,
-            ..Options::default()
-        });
-        datapath
-            .attach_edge("lo", EdgeOptions { neighbours: true })
-            .expect("an edge on loopback");
+        let datapath = load(Options { refuse, ..Options::default() });
+        datapath.attach_edge("lo", EdgeOptions { neighbours: true }).expect("an edge on loopback");
         datapath.guard("10.200.0.0/16".parse().unwrap()).unwrap();
         datapath.guard("fd00:c8::/64".parse().unwrap()).unwrap();
         datapath.exempt("10.200.0.254/32".parse().unwrap()).unwrap();
@@ -45,41 +40,13 @@ fn frames_are_passed_and_dropped() {
     need_datapath!("frames_are_passed_and_dropped");
     on_loopback(Refuse::Drop, |datapath| {
         let table = [
-            (
-                "to a cluster",
-                frames::tcp_v4(CLIENT, HELD, SYN, b""),
-                Action::Pass,
-            ),
-            (
-                "to a cluster, IPv6",
-                frames::tcp_v6(CLIENT6, HELD6, SYN, b""),
-                Action::Pass,
-            ),
-            (
-                "to nobody",
-                frames::tcp_v4(CLIENT, FREE, SYN, b""),
-                Action::Drop,
-            ),
-            (
-                "to nobody, IPv6",
-                frames::tcp_v6(CLIENT6, FREE6, SYN, b""),
-                Action::Drop,
-            ),
-            (
-                "to a spared address",
-                frames::tcp_v4(CLIENT, SPARED, SYN, b""),
-                Action::Pass,
-            ),
-            (
-                "elsewhere",
-                frames::tcp_v4(CLIENT, ELSEWHERE, SYN, b""),
-                Action::Pass,
-            ),
-            (
-                "unknown ethertype",
-                frames::ethernet(OWN, &[], 0x88cc, &[0; 46]),
-                Action::Pass,
-            ),
+            ("to a cluster", frames::tcp_v4(CLIENT, HELD, SYN, b""), Action::Pass),
+            ("to a cluster, IPv6", frames::tcp_v6(CLIENT6, HELD6, SYN, b""), Action::Pass),
+            ("to nobody", frames::tcp_v4(CLIENT, FREE, SYN, b""), Action::Drop),
+            ("to nobody, IPv6", frames::tcp_v6(CLIENT6, FREE6, SYN, b""), Action::Drop),
+            ("to a spared address", frames::tcp_v4(CLIENT, SPARED, SYN, b""), Action::Pass),
+            ("elsewhere", frames::tcp_v4(CLIENT, ELSEWHERE, SYN, b""), Action::Pass),
+            ("unknown ethertype", frames::ethernet(OWN, &[], 0x88cc, &[0; 46]), Action::Pass),
         ];
         for (name, frame, action) in table {
             let tried = trial(datapath, &frame);
@@ -121,14 +88,8 @@ fn neighbours_are_answered() {
         assert_eq!(tried.frame[..6], PEER);
         assert_eq!(tried.frame[20..22], [0, 2]);
         assert_eq!(tried.frame[28..32], HELD.octets());
-        assert_eq!(
-            trial(datapath, &frames::who_has(CLIENT, FREE)).action,
-            Action::Drop
-        );
-        assert_eq!(
-            trial(datapath, &frames::who_has(CLIENT, ELSEWHERE)).action,
-            Action::Pass
-        );
+        assert_eq!(trial(datapath, &frames::who_has(CLIENT, FREE)).action, Action::Drop);
+        assert_eq!(trial(datapath, &frames::who_has(CLIENT, ELSEWHERE)).action, Action::Pass);
 
         for unicast in [false, true] {
             let tried = trial(datapath, &frames::solicit(CLIENT6, HELD6, unicast));
@@ -165,11 +126,9 @@ fn pings_are_answered() {
 fn tcp_to_nobody_is_reset() {
     need_datapath!("tcp_to_nobody_is_reset");
     on_loopback(Refuse::Reset, |datapath| {
-        for (flags, data, answer) in [
-            (SYN, &b""[..], RST | ACK),
-            (ACK, b"data", RST),
-            (ACK, &[1; 1_000], RST),
-        ] {
+        for (flags, data, answer) in
+            [(SYN, &b""[..], RST | ACK), (ACK, b"data", RST), (ACK, &[1; 1_000], RST)]
+        {
             let tried = trial(datapath, &frames::tcp_v4(CLIENT, FREE, flags, data));
             assert_eq!((tried.action, tried.frame[47]), (Action::SendBack, answer));
             assert!(tried.frame.len() <= 62, "cut to the shortest frame");
@@ -192,17 +151,12 @@ fn faults_drop_their_share_and_all_is_counted() {
     on_loopback(Refuse::Drop, |datapath| {
         const FRAMES: u64 = 10_000;
         let frame = frames::tcp_v4(CLIENT, HELD, SYN, b"");
-        let send = |n: u64| {
-            (0..n)
-                .filter(|_| trial(datapath, &frame).action == Action::Drop)
-                .count()
-        };
+        let send =
+            |n: u64| (0..n).filter(|_| trial(datapath, &frame).action == Action::Drop).count();
         let held = IpAddr::V4(HELD);
         assert_eq!(send(10), 0);
 
-        datapath
-            .set_fault(held, Fault::Drop { per_mille: 300 })
-            .unwrap();
+        datapath.set_fault(held, Fault::Drop { per_mille: 300 }).unwrap();
         let lost = send(FRAMES);
         // Ten standard deviations: one failure in more runs than will ever be.
         assert!((2_541..=3_459).contains(&lost), "{lost} of {FRAMES}");
@@ -230,11 +184,7 @@ fn a_returned_address_is_nobodys_and_its_counters_start_anew() {
         datapath.set_fault(HELD.into(), Fault::Blackhole).unwrap();
         assert_eq!(trial(datapath, &frame).action, Action::Drop);
         datapath.revoke(at(HELD)).unwrap();
-        assert_eq!(
-            datapath.counters(HELD.into()).unwrap().packets,
-            1,
-            "one port is left"
-        );
+        assert_eq!(datapath.counters(HELD.into()).unwrap().packets, 1, "one port is left");
         datapath.revoke(other_port).unwrap();
         datapath.revoke(other_port).expect("again is no error");
         assert!(datapath.counters(HELD.into()).is_err());
@@ -242,10 +192,6 @@ fn a_returned_address_is_nobodys_and_its_counters_start_anew() {
         assert_eq!(count(datapath, Reason::Unallocated), 1);
         datapath.allow(at(HELD), 0).unwrap();
         assert_eq!(datapath.counters(HELD.into()).unwrap().packets, 0);
-        assert_eq!(
-            trial(datapath, &frame).action,
-            Action::Pass,
-            "no fault is left over"
-        );
+        assert_eq!(trial(datapath, &frame).action, Action::Pass, "no fault is left over");
     });
 }

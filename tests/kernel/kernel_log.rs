@@ -6,8 +6,8 @@ use fakeapi::datapath::{EdgeOptions, Options};
 use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::frames::{self, SYN};
-use crate::namespace::Namespace;
 use crate::{load, need_datapath};
+use fakeapi_tests::namespace::Namespace;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 

@@ -8,17 +8,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use fakeapi::addr::ClusterAddr;
-use fakeapi::datapath::{Datapath, KernelVersion, Lack, Options, Reason};
+use fakeapi::datapath::{Datapath, Options, Reason};
 
 mod cable;
 mod edge_trial;
 #[path = "../../fakeapi-ebpf/common/tests/frames/mod.rs"]
 mod frames;
 mod kernel_log;
-mod namespace;
 mod owned;
 mod steering;
 
@@ -28,48 +26,12 @@ pub(crate) const PORT: u16 = 6_443;
 /// Leaves the test, loudly, where it cannot run.
 macro_rules! need_datapath {
     ($name:literal) => {
-        if let Some(why) = crate::why_skip() {
-            return crate::skip($name, &why);
+        if let Some(why) = fakeapi_tests::skip::without_datapath() {
+            return fakeapi_tests::skip::tell($name, &why);
         }
     };
 }
 pub(crate) use need_datapath;
-
-/// Why the tests cannot run here, if they cannot.
-///
-/// # Panics
-/// When the kernel is one that is promised to be able, and is not.
-pub(crate) fn why_skip() -> Option<String> {
-    if !nix::unistd::geteuid().is_root() {
-        return Some("needs root".to_owned());
-    }
-    let capabilities = Datapath::probe();
-    let lack = capabilities.edge.and(capabilities.steer).err()?;
-    let promised = capabilities.kernel.is_some_and(|kernel| {
-        kernel
-            >= KernelVersion {
-                major: 5,
-                minor: 15,
-            }
-    });
-    let kernel_lacks = matches!(lack, Lack::Kernel { .. });
-    assert!(
-        !(promised && kernel_lacks),
-        "a kernel this new should be able: {lack}"
-    );
-    Some(lack.to_string())
-}
-
-/// Says that a test did not run.
-pub(crate) fn skip(name: &str, why: &str) {
-    static SKIPPED: AtomicU32 = AtomicU32::new(0);
-    assert!(
-        std::env::var_os("FAKEAPI_NO_SKIP").is_none(),
-        "{name} may not be skipped: {why}"
-    );
-    let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
-    eprintln!("SKIP {name}: {why} ({count} skipped so far)");
-}
 
 /// Loads the datapath or fails with the whole chain of causes.
 pub(crate) fn load(options: Options) -> Datapath {
@@ -84,7 +46,5 @@ pub(crate) fn at(ip: impl Into<IpAddr>) -> ClusterAddr {
 /// How often a reason was counted.
 pub(crate) fn count(datapath: &Datapath, reason: Reason) -> u64 {
     let all = datapath.reasons().expect("the counters by reason");
-    all.into_iter()
-        .find_map(|(r, n)| (r == reason).then_some(n))
-        .expect("every reason is there")
+    all.into_iter().find_map(|(r, n)| (r == reason).then_some(n)).expect("every reason is there")
 }

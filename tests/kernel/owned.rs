@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use fakeapi::datapath::{EdgeOptions, Options};
 
-use crate::namespace::{Namespace, add_local, carries_xdp};
 use crate::{PORT, load, need_datapath};
+use fakeapi_tests::namespace::{Namespace, add_local, carries_xdp};
 
 /// Set for the child only.
 const CHILD: &str = "FAKEAPI_KERNEL_TEST_CHILD";
@@ -30,12 +30,7 @@ fn nothing_stays_after_a_kill() {
         let _stranger = TcpListener::bind(("0.0.0.0", PORT)).unwrap();
         assert!(connects());
         let mut child = Command::new("/proc/self/exe")
-            .args([
-                "--exact",
-                "owned::hold_until_killed",
-                "--ignored",
-                "--nocapture",
-            ])
+            .args(["--exact", "owned::hold_until_killed", "--ignored", "--nocapture"])
             .env(CHILD, "1")
             .stdout(Stdio::piped())
             .spawn()
@@ -61,10 +56,7 @@ fn nothing_stays_after_a_kill() {
 #[test]
 #[ignore = "the child of nothing_stays_after_a_kill, not a test of its own"]
 fn hold_until_killed() {
-    assert!(
-        std::env::var_os(CHILD).is_some(),
-        "run by nothing_stays_after_a_kill only"
-    );
+    assert!(std::env::var_os(CHILD).is_some(), "run by nothing_stays_after_a_kill only");
     let datapath = load(Options::default());
     // lo of the namespace that the parent's thread is in.
     datapath.attach_edge("lo", EdgeOptions::default()).unwrap();

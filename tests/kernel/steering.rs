@@ -9,8 +9,8 @@ use fakeapi::addr::ClusterAddr;
 use fakeapi::datapath::{Datapath, DatapathError, Family, Options, Reason};
 use socket2::{Domain, Socket, Type};
 
-use crate::namespace::{Namespace, add_local};
 use crate::{PORT, at, count, load, need_datapath};
+use fakeapi_tests::namespace::{Namespace, add_local};
 
 /// Long enough for a connect on loopback on a slow guest.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,9 +43,7 @@ fn group(address: SocketAddr) -> Vec<TcpListener> {
 
 fn place(datapath: &Datapath, family: Family, listeners: &[TcpListener]) {
     for (worker, listener) in (0..).zip(listeners) {
-        datapath
-            .place_listener(worker, family, listener.as_fd())
-            .unwrap();
+        datapath.place_listener(worker, family, listener.as_fd()).unwrap();
     }
 }
 
@@ -76,9 +74,7 @@ fn ten_thousand_addresses_on_one_group() {
         let datapath = load(Options::default());
         let listeners = group("127.0.0.1:7001".parse().unwrap());
         place(&datapath, Family::V4, &listeners);
-        datapath
-            .allow_many((0..CLUSTERS).map(|n| (at(vip(n)), n % 2)))
-            .unwrap();
+        datapath.allow_many((0..CLUSTERS).map(|n| (at(vip(n)), n % 2))).unwrap();
         for n in 0..CLUSTERS {
             let target = SocketAddr::new(vip(n), PORT);
             let _client = connect(target).unwrap_or_else(|error| panic!("{target}: {error}"));
@@ -91,10 +87,7 @@ fn ten_thousand_addresses_on_one_group() {
         // of theirs is looked up once more.
         assert!(count(&datapath, Reason::Steered) >= u64::from(CLUSTERS));
         let unallocated = SocketAddr::new(vip(CLUSTERS), PORT);
-        assert_eq!(
-            connect(unallocated).unwrap_err().kind(),
-            ErrorKind::ConnectionRefused
-        );
+        assert_eq!(connect(unallocated).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     });
 }
 
@@ -107,19 +100,14 @@ fn ipv6_addresses_too() {
         let datapath = load(Options::default());
         let listeners = group("[::1]:7001".parse().unwrap());
         place(&datapath, Family::V6, &listeners);
-        datapath
-            .allow_many((0..CLUSTERS).map(|n| (at(vip6(n)), n % 2)))
-            .unwrap();
+        datapath.allow_many((0..CLUSTERS).map(|n| (at(vip6(n)), n % 2))).unwrap();
         for n in 0..CLUSTERS {
             let target = SocketAddr::new(vip6(n), PORT);
             let _client = connect(target).unwrap_or_else(|error| panic!("{target}: {error}"));
             assert_eq!(accepted(&listeners[(n % 2) as usize]), target);
         }
         let unallocated = SocketAddr::new(vip6(CLUSTERS), PORT);
-        assert_eq!(
-            connect(unallocated).unwrap_err().kind(),
-            ErrorKind::ConnectionRefused
-        );
+        assert_eq!(connect(unallocated).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     });
 }
 
@@ -136,10 +124,7 @@ fn a_guarded_address_is_a_clusters_or_nobodys() {
         assert_eq!(accepted(&stranger), target);
 
         datapath.guard("10.200.0.0/24".parse().unwrap()).unwrap();
-        assert_eq!(
-            connect(target).unwrap_err().kind(),
-            ErrorKind::ConnectionRefused
-        );
+        assert_eq!(connect(target).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         assert_eq!(count(&datapath, Reason::NotServed), 1);
         datapath.exempt("10.200.0.1/32".parse().unwrap()).unwrap();
         connect(target).expect("an exempt address is left alone");
@@ -167,16 +152,10 @@ fn a_destination_moves_and_goes() {
         }
         // The worker is gone: nobody else may answer for it.
         drop(listeners.remove(0));
-        assert_eq!(
-            connect(target).unwrap_err().kind(),
-            ErrorKind::ConnectionRefused
-        );
+        assert_eq!(connect(target).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         assert_eq!(count(&datapath, Reason::NoListener), 1);
         datapath.revoke(ClusterAddr(target)).unwrap();
-        assert_eq!(
-            connect(target).unwrap_err().kind(),
-            ErrorKind::ConnectionRefused
-        );
+        assert_eq!(connect(target).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         assert_eq!(count(&datapath, Reason::NoListener), 1, "no longer ours");
     });
 }
@@ -189,9 +168,7 @@ fn one_address_may_serve_many_ports() {
         let listeners = group("127.0.0.1:7001".parse().unwrap());
         place(&datapath, Family::V4, &listeners);
         let target = |n: u16| SocketAddr::from(([127, 0, 0, 1], 20_000 + n));
-        datapath
-            .allow_many((0..100).map(|n| (ClusterAddr(target(n)), u32::from(n % 2))))
-            .unwrap();
+        datapath.allow_many((0..100).map(|n| (ClusterAddr(target(n)), u32::from(n % 2)))).unwrap();
         for n in 0..100 {
             connect(target(n)).unwrap();
             assert_eq!(accepted(&listeners[usize::from(n % 2)]), target(n));
@@ -207,9 +184,7 @@ fn a_hundred_thousand_addresses_are_soon_allowed() {
     Namespace::new().run(|| {
         let datapath = load(Options::default());
         let start = Instant::now();
-        datapath
-            .allow_many((0..CLUSTERS).map(|n| (at(vip(n)), n % 2)))
-            .unwrap();
+        datapath.allow_many((0..CLUSTERS).map(|n| (at(vip(n)), n % 2))).unwrap();
         let took = start.elapsed();
         eprintln!("{CLUSTERS} addresses allowed in {took:?}");
         let bound = if cfg!(debug_assertions) { 10 } else { 1 };
@@ -221,27 +196,14 @@ fn a_hundred_thousand_addresses_are_soon_allowed() {
 fn full_tables_say_so_and_undo() {
     need_datapath!("full_tables_say_so_and_undo");
     Namespace::new().run(|| {
-        let datapath = load(Options {
-            max_addresses: 4,
-            ..Options::default()
-        });
+        let datapath = load(Options { max_addresses: 4, ..Options::default() });
         datapath.allow(at(vip(0)), 0).unwrap();
-        let error = datapath
-            .allow_many((0..9).map(|n| (at(vip(n)), 0)))
-            .unwrap_err();
-        assert!(
-            matches!(error, DatapathError::Full { entries: 4, .. }),
-            "{error:?}"
-        );
+        let error = datapath.allow_many((0..9).map(|n| (at(vip(n)), 0))).unwrap_err();
+        assert!(matches!(error, DatapathError::Full { entries: 4, .. }), "{error:?}");
         datapath.counters(vip(0)).expect("what was there stays");
         assert!(datapath.counters(vip(1)).is_err(), "what was new is gone");
-        datapath
-            .allow_many((0..4).map(|n| (at(vip(n)), 0)))
-            .expect("there is room for four");
+        datapath.allow_many((0..4).map(|n| (at(vip(n)), 0))).expect("there is room for four");
         let error = datapath.allow(at(vip(0)), u32::MAX).unwrap_err();
-        assert!(
-            matches!(error, DatapathError::NoSuchWorker { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, DatapathError::NoSuchWorker { .. }), "{error:?}");
     });
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use fakeapi::netlink::{Kernel, LinkIndex, LinkKind, Rtnetlink};
-use nix::sched::{CloneFlags, unshare};
+use fakeapi_tests::namespace::Namespace;
 
 /// How long a connection inside one namespace may take, in an emulated machine too.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -20,35 +20,17 @@ where
         println!("SKIP {name}: needs root for a network namespace of its own");
         return;
     }
-    let thread = std::thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("root can make a network namespace");
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
-            lo_up().await;
-            test().await;
-        });
+    Namespace::new().run(|| {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(test());
     });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-async fn lo_up() {
-    let kernel = Rtnetlink::open().expect("a netlink socket");
-    let lo = link(&kernel, "lo").await.expect("every namespace has lo");
-    kernel.set_up(lo).await.expect("lo comes up");
 }
 
 /// The index of a link, if it is there.
 pub(crate) async fn link(kernel: &Rtnetlink, name: &str) -> Option<LinkIndex> {
     let links = kernel.links().await.expect("links can be read");
-    links
-        .into_iter()
-        .find(|link| link.name == name)
-        .map(|link| link.index)
+    links.into_iter().find(|link| link.name == name).map(|link| link.index)
 }
 
 /// Whether this kernel makes dummy links; the one made to find out is gone again.
@@ -76,11 +58,7 @@ pub(crate) fn assert_reachable(ip: IpAddr) {
     let mut client = TcpStream::connect_timeout(&SocketAddr::new(ip, port), CONNECT)
         .unwrap_or_else(|error| panic!("{ip} is not reachable: {error}"));
     let (mut served, _) = listener.accept().expect("the connection arrives");
-    let seen = served
-        .local_addr()
-        .expect("it is connected")
-        .ip()
-        .to_canonical();
+    let seen = served.local_addr().expect("it is connected").ip().to_canonical();
     assert_eq!(seen, ip, "the original destination is kept");
     client.write_all(b"x").expect("bytes pass");
     served.read_exact(&mut [0]).expect("bytes arrive");
@@ -91,9 +69,7 @@ pub(crate) fn assert_unreachable(ip: IpAddr) {
     let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("a wildcard listener");
     let port = listener.local_addr().expect("it is bound").port();
     let connected = TcpStream::connect_timeout(&SocketAddr::new(ip, port), CONNECT);
-    let error = connected
-        .expect_err("nothing delivers the address")
-        .raw_os_error();
+    let error = connected.expect_err("nothing delivers the address").raw_os_error();
     // ENETUNREACH: no route at all, which only a namespace without a default route answers.
     assert_eq!(error, Some(101), "{ip}");
 }

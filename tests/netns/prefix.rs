@@ -10,9 +10,7 @@ use ipnet::IpNet;
 use crate::namespace::{assert_reachable, assert_unreachable, in_namespace, link};
 
 fn pools() -> Vec<IpNet> {
-    ["10.60.0.0/16", "fd60::/64"]
-        .map(|pool| pool.parse().expect("a CIDR"))
-        .to_vec()
+    ["10.60.0.0/16", "fd60::/64"].map(|pool| pool.parse().expect("a CIDR")).to_vec()
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -26,9 +24,7 @@ async fn prepare(pools: &[IpNet]) -> Result<Plane, NetlinkError> {
 async fn marked_routes() -> Vec<String> {
     let kernel = Rtnetlink::open().expect("a netlink socket");
     let routes = kernel.routes().await.expect("routes can be read");
-    let marked = routes
-        .iter()
-        .filter(|route| route.protocol == ROUTE_PROTOCOL);
+    let marked = routes.iter().filter(|route| route.protocol == ROUTE_PROTOCOL);
     let mut marked: Vec<_> = marked
         .inspect(|route| assert!(route.local && route.table == TABLE_LOCAL, "{route:?}"))
         .map(|route| route.destination)
@@ -64,10 +60,7 @@ fn kept_routes_are_adopted_and_stale_ones_removed() {
         assert_reachable(ip("10.60.9.9"));
         // A killed run closes nothing.
         drop(plane);
-        let narrower = [
-            "10.60.0.0/24".parse().unwrap(),
-            "fd60::/64".parse().unwrap(),
-        ];
+        let narrower = ["10.60.0.0/24".parse().unwrap(), "fd60::/64".parse().unwrap()];
         let plane = prepare(&narrower).await.unwrap();
         assert_eq!(marked_routes().await, ["10.60.0.0/24", "fd60::/64"]);
         plane.close(false).await.unwrap();
@@ -81,10 +74,7 @@ fn a_pool_of_the_host_is_refused_by_the_name_of_its_link() {
         let kernel = Rtnetlink::open().unwrap();
         let lo = link(&kernel, "lo").await.unwrap();
         let taken = [ip("10.60.3.4"), ip("fd60::5")];
-        let refused = kernel
-            .change_addresses(Change::Add, lo, &taken)
-            .await
-            .unwrap();
+        let refused = kernel.change_addresses(Change::Add, lo, &taken).await.unwrap();
         assert!(refused.is_empty(), "{refused:?}");
         let error = prepare(&pools()).await.unwrap_err().to_string();
         let expected = "pool 10.60.0.0/16 overlaps 10.60.3.4/32 on lo; \
@@ -111,9 +101,6 @@ fn a_link_that_is_down_is_told_of() {
         // A namespace below this one starts with `lo` down.
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
         let error = prepare(&pools()).await.unwrap_err();
-        assert!(
-            matches!(error, NetlinkError::Loopback { state: "down" }),
-            "{error}"
-        );
+        assert!(matches!(error, NetlinkError::Loopback { state: "down" }), "{error}");
     });
 }

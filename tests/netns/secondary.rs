@@ -12,9 +12,7 @@ use crate::namespace::{
 };
 
 fn pools() -> Vec<IpNet> {
-    ["10.60.0.0/16", "fd60::/64"]
-        .map(|pool| pool.parse().expect("a CIDR"))
-        .to_vec()
+    ["10.60.0.0/16", "fd60::/64"].map(|pool| pool.parse().expect("a CIDR")).to_vec()
 }
 
 fn v4(n: usize) -> IpAddr {
@@ -28,10 +26,7 @@ fn v6(n: usize) -> IpAddr {
 }
 
 async fn prepare(wanted: Vec<IpAddr>) -> Result<Plane, NetlinkError> {
-    let options = Options {
-        wanted,
-        ..Options::default()
-    };
+    let options = Options { wanted, ..Options::default() };
     Plane::prepare(Mode::Secondary, &pools(), &options).await
 }
 
@@ -57,16 +52,10 @@ fn with_dummy(name: &'static str, test: impl AsyncFnOnce(Rtnetlink) + Send + 'st
             return;
         }
         let in_vm = std::env::var_os("FAKEAPI_VM").is_some();
-        assert!(
-            !in_vm,
-            "the guest has the driver: a skip would hide that it was not loaded"
-        );
+        assert!(!in_vm, "the guest has the driver: a skip would hide that it was not loaded");
         println!("SKIP {name}: this kernel has no dummy driver");
         let refused = prepare(Vec::new()).await;
-        assert!(
-            matches!(refused, Err(NetlinkError::NoDummyDriver { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(NetlinkError::NoDummyDriver { .. })), "{refused:?}");
     });
 }
 
@@ -95,25 +84,14 @@ fn a_restart_adopts_what_is_wanted_and_removes_the_surplus() {
     with_dummy("secondary: adopt", async |kernel| {
         // A killed run closes nothing.
         drop(prepare(vec![v4(0), v4(1), v6(0)]).await.unwrap());
-        let before = link(&kernel, "fakeapi0")
-            .await
-            .expect("a killed run leaves its link");
+        let before = link(&kernel, "fakeapi0").await.expect("a killed run leaves its link");
         let plane = prepare(vec![v4(1), v4(2), v6(0)]).await.unwrap();
-        assert_eq!(
-            link(&kernel, "fakeapi0").await,
-            Some(before),
-            "the same link, not a new one"
-        );
+        assert_eq!(link(&kernel, "fakeapi0").await, Some(before), "the same link, not a new one");
         let wanted = BTreeSet::from([v4(1), v4(2), v6(0)]);
         assert_eq!(on_link(&kernel, "fakeapi0").await, wanted);
         plane.close(true).await.unwrap();
         assert_eq!(on_link(&kernel, "fakeapi0").await, wanted, "kept");
-        prepare(Vec::new())
-            .await
-            .unwrap()
-            .close(false)
-            .await
-            .unwrap();
+        prepare(Vec::new()).await.unwrap().close(false).await.unwrap();
         assert_eq!(link(&kernel, "fakeapi0").await, None);
     });
 }
@@ -123,22 +101,13 @@ fn a_change_from_outside_is_no_failure_and_a_refusal_is_named() {
     with_dummy("secondary: outside", async |kernel| {
         let plane = prepare(Vec::new()).await.unwrap();
         let index = link(&kernel, "fakeapi0").await.unwrap();
-        kernel
-            .change_addresses(Change::Add, index, &[v4(0), v6(0)])
-            .await
-            .unwrap();
+        kernel.change_addresses(Change::Add, index, &[v4(0), v6(0)]).await.unwrap();
         plane.add(&[v4(0), v6(0), v4(1)]).await.unwrap();
-        kernel
-            .change_addresses(Change::Remove, index, &[v4(1), v6(0)])
-            .await
-            .unwrap();
+        kernel.change_addresses(Change::Remove, index, &[v4(1), v6(0)]).await.unwrap();
         plane.remove(&[v4(0), v6(0), v4(1)]).await.unwrap();
         assert!(on_link(&kernel, "fakeapi0").await.is_empty());
         // The kernel takes no multicast address: the one among many is named.
-        let many: Vec<IpAddr> = (0..100)
-            .map(v4)
-            .chain(["ff02::5".parse().unwrap()])
-            .collect();
+        let many: Vec<IpAddr> = (0..100).map(v4).chain(["ff02::5".parse().unwrap()]).collect();
         let error = plane.add(&many).await.unwrap_err();
         assert_eq!(error.to_string(), "could not add ff02::5 to fakeapi0");
         assert_eq!(on_link(&kernel, "fakeapi0").await.len(), 100);
@@ -174,10 +143,7 @@ fn links_are_filled_to_their_bound() {
 fn a_pool_of_another_link_is_refused_by_its_name() {
     with_dummy("secondary: overlap", async |kernel| {
         let other = kernel.add_dummy("net7").await.unwrap();
-        kernel
-            .change_addresses(Change::Add, other, &[v4(8)])
-            .await
-            .unwrap();
+        kernel.change_addresses(Change::Add, other, &[v4(8)]).await.unwrap();
         let error = prepare(Vec::new()).await.unwrap_err().to_string();
         assert_eq!(error, "pool 10.60.0.0/16 overlaps 10.60.0.9/32 on net7");
         assert_eq!(link(&kernel, "fakeapi0").await, None, "nothing was changed");
@@ -189,11 +155,7 @@ fn a_change_of_mode_removes_what_the_other_left() {
     with_dummy("secondary: change of mode", async |kernel| {
         let options = Options::default();
         drop(prepare(vec![v4(0), v6(0)]).await.unwrap());
-        drop(
-            Plane::prepare(Mode::Prefix, &pools(), &options)
-                .await
-                .unwrap(),
-        );
+        drop(Plane::prepare(Mode::Prefix, &pools(), &options).await.unwrap());
         assert_eq!(link(&kernel, "fakeapi0").await, None);
         assert_reachable(v4(99));
         let plane = prepare(vec![v4(0)]).await.unwrap();

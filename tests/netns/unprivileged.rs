@@ -20,14 +20,8 @@ fn loopback_addresses_are_local_already() {
         some.into_iter().for_each(assert_reachable);
         plane.remove(&some).await.unwrap();
         plane.close(false).await.unwrap();
-        let error = prepare(Mode::Loopback, "fd60::/64")
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.ends_with("IPv6 has one loopback address only; use prefix mode"),
-            "{error}"
-        );
+        let error = prepare(Mode::Loopback, "fd60::/64").await.unwrap_err().to_string();
+        assert!(error.ends_with("IPv6 has one loopback address only; use prefix mode"), "{error}");
     });
 }
 
@@ -39,10 +33,7 @@ fn port_mode_takes_an_address_of_the_host_only() {
         let kernel = Rtnetlink::open().unwrap();
         let lo = link(&kernel, "lo").await.unwrap();
         let own = ["10.60.0.1".parse().unwrap()];
-        kernel
-            .change_addresses(Change::Add, lo, &own)
-            .await
-            .unwrap();
+        kernel.change_addresses(Change::Add, lo, &own).await.unwrap();
         prepare(Mode::Port, "10.60.0.1/32").await.unwrap();
         prepare(Mode::Port, "127.0.0.1/32").await.unwrap();
         prepare(Mode::Port, "0.0.0.0/32").await.unwrap();

@@ -44,11 +44,7 @@ fn main() {
     if let Err(error) = &outcome {
         println!("vm-init: {error:#}");
     }
-    let Tally {
-        passed,
-        failed,
-        skipped,
-    } = tally;
+    let Tally { passed, failed, skipped } = tally;
     let success = outcome.is_ok() && failed == 0 && passed > 0;
     let verdict = if success { "success" } else { "failure" };
     println!("vm: {verdict} {passed} passed {failed} failed {skipped} skipped");
@@ -67,9 +63,7 @@ fn prepare() -> Result<()> {
     }
     setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES).context("could not raise nofile")?;
     load_modules()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(set_lo_up()).context("could not set lo up")
 }
 
@@ -86,10 +80,7 @@ fn load_modules() -> Result<()> {
 async fn set_lo_up() -> Result<()> {
     let kernel = Rtnetlink::open()?;
     let links = kernel.links().await?;
-    let lo = links
-        .iter()
-        .find(|link| link.name == "lo")
-        .context("there is no lo")?;
+    let lo = links.iter().find(|link| link.name == "lo").context("there is no lo")?;
     Ok(kernel.set_up(lo.index).await?)
 }
 
@@ -146,9 +137,7 @@ fn count_before(result: &str, word: &str) -> usize {
 
 fn sorted(folder: &str) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("could not read {folder}"))?;
-    let mut paths = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
 }

@@ -1,10 +1,6 @@
 //! Frames made by hand, with a checksum of their own making, so that what they test cannot be
 //! wrong in the same way. Used by the tests of the rules and by the tests against the kernel.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "two test targets share this, each uses a part"
-)]
+#![allow(dead_code, unreachable_pub, reason = "two test targets share this, each uses a part")]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -31,10 +27,7 @@ pub fn checksum(parts: &[&[u8]]) -> u16 {
     if all.len() % 2 == 1 {
         all.push(0);
     }
-    let sum: u64 = all
-        .chunks(2)
-        .map(|pair| u64::from(pair[0]) << 8 | u64::from(pair[1]))
-        .sum();
+    let sum: u64 = all.chunks(2).map(|pair| u64::from(pair[0]) << 8 | u64::from(pair[1])).sum();
     let folded = (0..4).fold(sum, |sum, _| (sum & 0xffff) + (sum >> 16));
     !u16::try_from(folded).unwrap()
 }
@@ -62,13 +55,7 @@ pub struct V4 {
 
 impl V4 {
     pub fn new(from: Ipv4Addr, to: Ipv4Addr, protocol: u8) -> Self {
-        Self {
-            from,
-            to,
-            protocol,
-            fragment: 0,
-            options: 0,
-        }
+        Self { from, to, protocol, fragment: 0, options: 0 }
     }
 
     pub fn packet(self, payload: &[u8]) -> Vec<u8> {
@@ -129,12 +116,7 @@ pub fn segment(pseudo: impl Fn(usize) -> Vec<u8>, flags: u8, data: &[u8]) -> Vec
 
 pub fn tcp_v4(from: Ipv4Addr, to: Ipv4Addr, flags: u8, data: &[u8]) -> Vec<u8> {
     let ip = V4::new(from, to, 6);
-    ethernet(
-        OWN,
-        &[],
-        IPV4,
-        &ip.packet(&segment(|length| ip.pseudo(length), flags, data)),
-    )
+    ethernet(OWN, &[], IPV4, &ip.packet(&segment(|length| ip.pseudo(length), flags, data)))
 }
 
 pub fn tcp_v6(from: Ipv6Addr, to: Ipv6Addr, flags: u8, data: &[u8]) -> Vec<u8> {
@@ -151,22 +133,12 @@ fn echo(kind: u8, pseudo: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 pub fn ping_v4(from: Ipv4Addr, to: Ipv4Addr, data: &[u8]) -> Vec<u8> {
-    ethernet(
-        OWN,
-        &[],
-        IPV4,
-        &V4::new(from, to, 1).packet(&echo(8, &[], data)),
-    )
+    ethernet(OWN, &[], IPV4, &V4::new(from, to, 1).packet(&echo(8, &[], data)))
 }
 
 pub fn ping_v6(from: Ipv6Addr, to: Ipv6Addr, data: &[u8]) -> Vec<u8> {
     let pseudo = v6_pseudo(from, to, 58, 8 + data.len());
-    ethernet(
-        OWN,
-        &[],
-        IPV6,
-        &v6_packet(from, to, 58, 64, &echo(128, &pseudo, data)),
-    )
+    ethernet(OWN, &[], IPV6, &v6_packet(from, to, 58, 64, &echo(128, &pseudo, data)))
 }
 
 pub fn who_has(sender: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
