@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use fakeapi_tests::namespace::Namespace;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::control::Control;
 
 /// From the start of the process until it answers on its control port, many clusters included.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// From SIGTERM to the end of the process.
 const STOP: Duration = Duration::from_secs(40);
 /// How often a state that is waited for is looked at.
@@ -66,7 +66,7 @@ pub(crate) struct Program {
 
 impl Program {
     /// Runs it in a namespace, with its data in `home`, until it answers.
-    pub(crate) fn start(at: &Namespace, home: &Home, arguments: &str) -> Self {
+    pub(crate) fn start(at: &Arc<Namespace>, home: &Home, arguments: &str) -> Self {
         let log = home.log();
         let mut command = Command::new(binary());
         command
@@ -79,9 +79,9 @@ impl Program {
             .stderr(append(&log));
         // A child begins in the namespace of the thread that makes it.
         let child = at.run(move || command.spawn().unwrap());
-        let mut program = Self { child, log, control: Control::new() };
+        let mut program = Self { child, log, control: Control::of(Arc::clone(at)) };
         let deadline = Instant::now() + START;
-        while !program.control.is_ready(at) {
+        while !program.control.is_ready() {
             if let Some(status) = program.child.try_wait().unwrap() {
                 panic!("the program ended: {status}");
             }

@@ -1,6 +1,7 @@
 //! The control port, asked from inside the program's namespace.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -38,24 +39,21 @@ impl Cluster {
     }
 }
 
-/// The control port of the program in a namespace.
-pub(crate) struct Control(());
+/// The control port of the program in this namespace.
+pub(crate) struct Control(Arc<Namespace>);
 
 impl Control {
-    pub(crate) fn new() -> Self {
-        Self(())
+    pub(crate) fn of(program_in: Arc<Namespace>) -> Self {
+        Self(program_in)
     }
 
     /// One request, answered with 200.
-    #[expect(
-        clippy::unused_self,
-        reason = "there is a program to ask only while there is a handle"
-    )]
-    pub(crate) fn ask(&self, from: &Namespace, method: Method, path: &str, body: &Value) -> String {
+    pub(crate) fn ask(&self, method: Method, path: &str, body: &Value) -> String {
         let what = format!("{method} {path}");
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let path = path.to_owned();
-        let (status, answer) = from
+        let (status, answer) = self
+            .0
             .run_async(move || request(method, path, text))
             .unwrap_or_else(|error| panic!("{what}: {error:?}"));
         assert_eq!(status, 200, "{what}: {answer}");
@@ -63,17 +61,14 @@ impl Control {
     }
 
     /// Whether the program answers there by now.
-    #[expect(
-        clippy::unused_self,
-        reason = "there is a program to ask only while there is a handle"
-    )]
-    pub(crate) fn is_ready(&self, from: &Namespace) -> bool {
-        from.run_async(|| request(Method::GET, "/readyz".to_owned(), String::new()))
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0
+            .run_async(|| request(Method::GET, "/readyz".to_owned(), String::new()))
             .is_ok_and(|(status, _)| status == 200)
     }
 
     /// Registers clusters in one request, each at the address asked for or at any.
-    pub(crate) fn register(&self, from: &Namespace, wanted: &[Option<SocketAddr>]) -> Vec<Cluster> {
+    pub(crate) fn register(&self, wanted: &[Option<SocketAddr>]) -> Vec<Cluster> {
         let items = wanted.iter().enumerate().map(|(number, address)| {
             let mut item = json!({"cluster": format!("c-{number:05}"), "namespace": NAMESPACE});
             if let Some(address) = address {
@@ -81,50 +76,50 @@ impl Control {
             }
             item
         });
-        let answer = self.ask(from, Method::POST, "/register", &items.collect());
+        let answer = self.ask(Method::POST, "/register", &items.collect());
         let entries: Vec<Value> = serde_json::from_str(&answer).unwrap();
         assert_eq!(entries.len(), wanted.len());
         entries.iter().zip(wanted).map(|(entry, address)| registered(entry, *address)).collect()
     }
 
     /// Gives each of these clusters its one node, a control plane.
-    pub(crate) fn activate(&self, from: &Namespace, clusters: &[Cluster]) {
+    pub(crate) fn activate(&self, clusters: &[Cluster]) {
         let nodes = clusters.iter().map(|cluster| {
             json!({
                 "cluster": cluster.name, "namespace": NAMESPACE, "nodeName": cluster.node(),
                 "labels": {CONTROL_PLANE: ""},
             })
         });
-        let answer = self.ask(from, Method::PUT, "/updateNode", &nodes.collect());
+        let answer = self.ask(Method::PUT, "/updateNode", &nodes.collect());
         let entries: Vec<Value> = serde_json::from_str(&answer).unwrap();
         assert_eq!(entries.len(), clusters.len());
         assert!(entries.iter().all(|entry| entry.get("Error").is_none()), "{answer}");
     }
 
-    pub(crate) fn kubeconfig(&self, from: &Namespace, cluster: &Cluster) -> Kubeconfig {
+    pub(crate) fn kubeconfig(&self, cluster: &Cluster) -> Kubeconfig {
         let path = format!("/kubeconfig?resource={}", cluster.resource());
-        Kubeconfig::parse(&self.ask(from, Method::GET, &path, &Value::Null))
+        Kubeconfig::parse(&self.ask(Method::GET, &path, &Value::Null))
     }
 
-    pub(crate) fn fault(&self, from: &Namespace, cluster: &Cluster, fault: &Value) {
+    pub(crate) fn fault(&self, cluster: &Cluster, fault: &Value) {
         let path = format!("/fault?resource={}", cluster.resource());
-        self.ask(from, Method::PUT, &path, fault);
+        self.ask(Method::PUT, &path, fault);
     }
 
     /// A figure of `/metrics`: `name`, or `name{label="value"}`.
-    pub(crate) fn figure(&self, from: &Namespace, figure: &str) -> u64 {
-        let all = self.ask(from, Method::GET, "/metrics", &Value::Null);
+    pub(crate) fn figure(&self, figure: &str) -> u64 {
+        let all = self.ask(Method::GET, "/metrics", &Value::Null);
         let value = all.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("there is no {figure} in\n{all}")).parse().unwrap()
     }
 
     /// How many packets or connections the kernel side judged so.
-    pub(crate) fn packets(&self, from: &Namespace, reason: &str) -> u64 {
-        self.figure(from, &format!("fakeapi_edge_packets_total{{reason=\"{reason}\"}}"))
+    pub(crate) fn packets(&self, reason: &str) -> u64 {
+        self.figure(&format!("fakeapi_edge_packets_total{{reason=\"{reason}\"}}"))
     }
 
-    pub(crate) fn handed_over(&self, from: &Namespace) -> u64 {
-        self.figure(from, "fakeapi_connections_handed_over_total")
+    pub(crate) fn handed_over(&self) -> u64 {
+        self.figure("fakeapi_connections_handed_over_total")
     }
 }
 

@@ -15,11 +15,11 @@ fn a_fault_hits_one_cluster_and_not_its_neighbour() {
     let (site, home) = (Site::new(), Home::new());
     let arguments = format!("--mode prefix --pool {POOL} --kernel on --edge veth0 --neighbours");
     let program = Program::start(&site.server, &home, &arguments);
-    let clusters = program.control.register(&site.server, &[None, None]);
+    let clusters = program.control.register(&[None, None]);
     let (hit, spared) = (&clusters[0], &clusters[1]);
     site.assert_each_answers(&clusters);
-    let set = |fault| program.control.fault(&site.server, hit, &fault);
-    let dropped = |reason| program.control.packets(&site.server, reason);
+    let set = |fault| program.control.fault(hit, &fault);
+    let dropped = |reason| program.control.packets(reason);
     for fault in [json!({"kind": "drop", "per_mille": 1000}), json!({"kind": "blackhole"})] {
         let before = dropped("Blackhole");
         set(fault.clone());

@@ -38,11 +38,11 @@ fn one_ip_serves_a_thousand_ports_without_a_socket_each() {
     need!(without_datapath, "one_ip_serves_a_thousand_ports_without_a_socket_each");
     let (site, home) = (Site::new(), Home::new());
     let program = Program::start(&site.server, &home, &arguments("on"));
-    let clusters = program.control.register(&site.server, &vec![None; PORTS.len()]);
+    let clusters = program.control.register(&vec![None; PORTS.len()]);
     assert!(clusters.iter().all(|cluster| cluster.at.ip() == ip(SERVER)));
     assert_eq!(listening(&program), 0, "the kernel needs no socket a port");
     assert_ports_answer(&site, &program, &clusters);
-    assert_eq!(program.control.handed_over(&site.server), 0);
+    assert_eq!(program.control.handed_over(), 0);
     program.kill();
     let program = Program::start(&site.server, &home, &arguments("on"));
     site.assert_each_answers(&clusters[..100]);
@@ -54,10 +54,10 @@ fn one_ip_serves_a_thousand_ports_with_a_socket_each() {
     need!(without_root, "one_ip_serves_a_thousand_ports_with_a_socket_each");
     let (site, home) = (Site::new(), Home::new());
     let program = Program::start(&site.server, &home, &arguments("off"));
-    let clusters = program.control.register(&site.server, &vec![None; PORTS.len()]);
+    let clusters = program.control.register(&vec![None; PORTS.len()]);
     assert_eq!(listening(&program), PORTS.len());
     assert_ports_answer(&site, &program, &clusters);
-    assert_eq!(program.control.handed_over(&site.server), 0, "a port's socket is its owner's");
+    assert_eq!(program.control.handed_over(), 0, "a port's socket is its owner's");
     program.kill();
     let program = Program::start(&site.server, &home, &arguments("off"));
     assert_eq!(listening(&program), PORTS.len());
@@ -73,7 +73,7 @@ fn assert_ports_answer(site: &Site, program: &Program, clusters: &[crate::contro
     let beyond = SocketAddr::new(ip(SERVER), PORTS.end() + 1);
     site.assert_refused(&[beyond], ErrorKind::ConnectionRefused);
     let sample = [clusters[0].clone(), clusters[999].clone()];
-    program.control.activate(&site.server, &sample);
+    program.control.activate(&sample);
     site.assert_own_nodes(program, &sample);
 }
 
@@ -84,14 +84,14 @@ fn loopback_needs_no_address_and_the_kernel_judges_it_too() {
     let arguments = "--mode loopback --pool 127.64.0.0/10 --kernel on --edge lo --workers 4";
     let program = Program::start(&site.server, &home, arguments);
     assert!(site.server.run(|| carries_xdp("lo")));
-    let clusters = program.control.register(&site.server, &vec![None; LOOPBACK]);
+    let clusters = program.control.register(&vec![None; LOOPBACK]);
     // The clients of loopback addresses are on the same machine.
     assert_each_answers(&site.server, &clusters);
-    assert_eq!(program.control.handed_over(&site.server), 0);
-    assert!(program.control.packets(&site.server, "Steered") >= LOOPBACK as u64);
-    let before = program.control.packets(&site.server, "Unallocated");
+    assert_eq!(program.control.handed_over(), 0);
+    assert!(program.control.packets("Steered") >= LOOPBACK as u64);
+    let before = program.control.packets("Unallocated");
     assert_refused(&site.server, &[at("127.90.0.1")], ErrorKind::TimedOut);
-    assert!(program.control.packets(&site.server, "Unallocated") > before);
+    assert!(program.control.packets("Unallocated") > before);
     program.kill();
     let program = Program::start(&site.server, &home, arguments);
     assert_each_answers(&site.server, &clusters);

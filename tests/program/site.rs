@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fakeapi::netlink::{Kernel, ROUTE_PROTOCOL, Rtnetlink};
@@ -31,13 +32,13 @@ const SILENCE: Duration = Duration::from_millis(500);
 const AFTERMATH: Duration = Duration::from_secs(10);
 
 pub(crate) struct Site {
-    pub(crate) server: Namespace,
+    pub(crate) server: Arc<Namespace>,
     pub(crate) client: Namespace,
 }
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let (server, client) = (Namespace::new(), Namespace::new());
+        let (server, client) = (Arc::new(Namespace::new()), Namespace::new());
         server.cable_to(&client, "veth0", "veth1");
         server.run(|| {
             add_address("veth0", net("192.0.2.1/24"));
@@ -68,7 +69,7 @@ impl Site {
     /// Checks that each cluster, asked by its administrator, has the one node it was given.
     pub(crate) fn assert_own_nodes(&self, program: &Program, clusters: &[Cluster]) {
         for cluster in clusters {
-            let kubeconfig = program.control.kubeconfig(&self.server, cluster);
+            let kubeconfig = program.control.kubeconfig(cluster);
             assert_eq!(kubeconfig.server, format!("https://{}", cluster.at));
             let at = cluster.at;
             let answer = self

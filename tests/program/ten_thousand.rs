@@ -43,19 +43,19 @@ fn ten_thousand_clusters_answer_as_themselves_and_outlive_a_kill() {
     let program = Program::start(&site.server, &home, &arguments());
     assert!(site.carries_xdp());
     let began = Instant::now();
-    let clusters = program.control.register(&site.server, &wanted());
+    let clusters = program.control.register(&wanted());
     eprintln!("{} clusters registered in {:?}", clusters.len(), began.elapsed());
-    assert_eq!(program.control.figure(&site.server, "fakeapi_clusters"), (V4 + V6) as u64);
+    assert_eq!(program.control.figure("fakeapi_clusters"), (V4 + V6) as u64);
 
     site.assert_each_answers(&clusters);
-    assert_counted(&site, &program);
+    assert_counted(&program);
     assert_neighbours_answered(&site, &program);
     assert_unallocated_silent(&site, &program);
     let sample = sample(&clusters);
-    program.control.activate(&site.server, &sample);
+    program.control.activate(&sample);
     site.assert_own_nodes(&program, &sample);
     // What goes on after a kill must be the same clusters, not new ones.
-    let authority = program.control.kubeconfig(&site.server, &sample[0]);
+    let authority = program.control.kubeconfig(&sample[0]);
 
     program.kill();
     site.assert_nothing_attached();
@@ -72,7 +72,7 @@ fn ten_thousand_clusters_answer_as_themselves_and_outlive_a_kill() {
     });
     assert_eq!(answer.expect("the authority is the same").status, 200);
     site.assert_own_nodes(&program, &sample[..5]);
-    assert_eq!(program.control.handed_over(&site.server), 0);
+    assert_eq!(program.control.handed_over(), 0);
 
     program.stop();
     assert!(!site.carries_xdp());
@@ -80,22 +80,22 @@ fn ten_thousand_clusters_answer_as_themselves_and_outlive_a_kill() {
 }
 
 /// Each connection was steered to the worker that owns its cluster, and its packets counted.
-fn assert_counted(site: &Site, program: &Program) {
+fn assert_counted(program: &Program) {
     let control = &program.control;
     let all = (V4 + V6) as u64;
-    assert_eq!(control.figure(&site.server, "fakeapi_connections_accepted_total"), all);
-    assert_eq!(control.figure(&site.server, "fakeapi_requests_total"), all);
-    assert_eq!(control.handed_over(&site.server), 0);
-    assert!(control.packets(&site.server, "Steered") >= all);
+    assert_eq!(control.figure("fakeapi_connections_accepted_total"), all);
+    assert_eq!(control.figure("fakeapi_requests_total"), all);
+    assert_eq!(control.handed_over(), 0);
+    assert!(control.packets("Steered") >= all);
     // SYN, ACK, hello, finished with the request, FIN: five at the least.
-    assert!(control.packets(&site.server, "Served") >= 5 * all);
-    assert_eq!(control.packets(&site.server, "NoListener"), 0);
-    assert_eq!(control.packets(&site.server, "Blackhole"), 0);
+    assert!(control.packets("Served") >= 5 * all);
+    assert_eq!(control.packets("NoListener"), 0);
+    assert_eq!(control.packets("Blackhole"), 0);
 }
 
 /// Nobody configured these addresses: ARP, NDP and ping are answered at the edge.
 fn assert_neighbours_answered(site: &Site, program: &Program) {
-    let count = |reason| program.control.packets(&site.server, reason);
+    let count = |reason| program.control.packets(reason);
     assert!(count("ArpAnswered") >= 62, "the client's IPv4 neighbours were connected to");
     assert!(count("NeighbourAnswered") >= 63, "and its IPv6 neighbours");
     let echoes = count("EchoAnswered");
@@ -111,11 +111,11 @@ fn assert_neighbours_answered(site: &Site, program: &Program) {
 
 /// No SYN-ACK and no reset comes from an address that no cluster has.
 fn assert_unallocated_silent(site: &Site, program: &Program) {
-    let before = program.control.packets(&site.server, "Unallocated");
+    let before = program.control.packets("Unallocated");
     site.assert_refused(&FREE.map(at), ErrorKind::TimedOut);
-    let after = program.control.packets(&site.server, "Unallocated");
+    let after = program.control.packets("Unallocated");
     assert!(after >= before + FREE.len() as u64, "{before} {after}");
-    assert_eq!(program.control.packets(&site.server, "Refused"), 0);
+    assert_eq!(program.control.packets("Refused"), 0);
 }
 
 #[test]
@@ -123,14 +123,14 @@ fn unallocated_addresses_are_reset_when_asked_for() {
     need!(without_datapath, "unallocated_addresses_are_reset_when_asked_for");
     let (site, home) = (Site::new(), Home::new());
     let program = Program::start(&site.server, &home, &format!("{} --reset", arguments()));
-    let clusters = program.control.register(&site.server, &[None, Some(at("fd77::1"))]);
+    let clusters = program.control.register(&[None, Some(at("fd77::1"))]);
     site.assert_refused(&FREE.map(at), ErrorKind::ConnectionRefused);
-    let refused = program.control.packets(&site.server, "Refused");
+    let refused = program.control.packets("Refused");
     assert_eq!(refused, FREE.len() as u64);
     // A port of a cluster's address at which nothing is served is the stack's to refuse.
     let other = SocketAddr::new(clusters[0].at.ip(), 80);
     site.assert_refused(&[other], ErrorKind::ConnectionRefused);
-    assert_eq!(program.control.packets(&site.server, "NotServed"), 1);
+    assert_eq!(program.control.packets("NotServed"), 1);
     site.assert_each_answers(&clusters);
     program.stop();
 }

@@ -17,13 +17,13 @@ fn wildcard_listeners_hand_over_to_the_owner_and_reset_strangers() {
     assert!(!site.carries_xdp());
     let mut wanted = vec![None; CLUSTERS];
     wanted.push(Some(at("fd77::99")));
-    let clusters = program.control.register(&site.server, &wanted);
+    let clusters = program.control.register(&wanted);
     site.assert_each_answers(&clusters);
 
-    let figure = |name: &str| program.control.figure(&site.server, name);
+    let figure = |name: &str| program.control.figure(name);
     let all = clusters.len() as u64;
     assert_eq!(figure("fakeapi_connections_accepted_total"), all);
-    let handed_over = program.control.handed_over(&site.server);
+    let handed_over = program.control.handed_over();
     // Of four workers the right one takes a quarter by chance.
     assert!((all / 2..all).contains(&handed_over), "{handed_over} of {all}");
     let free = ["10.77.200.1", "fd77::ffff"].map(at);
@@ -43,7 +43,7 @@ fn wildcard_listeners_hand_over_to_the_owner_and_reset_strangers() {
     let refused = "fakeapi_connections_refused_total{reason=\"unknown_address\"}";
     assert_eq!(figure(refused), free.len() as u64);
     let sample = &clusters[..3];
-    program.control.activate(&site.server, sample);
+    program.control.activate(sample);
     site.assert_own_nodes(&program, sample);
     program.stop();
     assert!(site.marked_routes().is_empty());
