@@ -1,8 +1,15 @@
 //! The one door for developers.
 
+
+mod e2e;
 mod ebpf;
 mod generate;
+mod lint;
+mod run;
+mod tally;
+mod test;
 mod vm;
+mod workspace;
 
 use clap::{Parser, Subcommand};
 
@@ -15,6 +22,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Build the program and run it; without arguments: one cluster of three nodes
+    Run(run::Args),
+    /// Run every test that this machine can run, and sum them up
+    Test(test::Args),
+    /// Use the running program as real clients do
+    #[command(subcommand)]
+    E2e(e2e::Command),
+    /// Check format and lints as CI does
+    Lint,
     /// Build the committed kernel object, or check that it is what the sources give
     Ebpf {
         /// Compare instead of writing
@@ -33,6 +49,10 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::E2e(command) => e2e::run(&command),
+        Command::Lint => lint::run()?.close(),
         Command::Ebpf { check } => ebpf::run(check),
         Command::Gen(args) => generate::run(&args),
         Command::Vm { versions } => vm::run(&versions),

@@ -1,0 +1,32 @@
+//! `cargo xtask e2e`: the running program under clients that know nothing of it.
+//!
+//! What a test of ours asserts about our own wire format proves little; what `kubectl`, `openssl`
+//! and `curl` make of it is what users see.
+
+mod density;
+mod http;
+mod kubectl;
+mod program;
+mod steps;
+
+use anyhow::Result;
+
+/// Which client, and how much of it.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// The steps in `tests/clients/kubectl`, each file against a cluster of its own
+    Kubectl(kubectl::Args),
+    /// Many clusters registered over HTTP, and kubectl asking a sample of them for their nodes
+    Density(density::Args),
+}
+
+/// Runs one of them and prints its closing line.
+///
+/// # Errors
+/// When a check failed, or the program could not be built or started.
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Kubectl(args) => kubectl::run(args)?.close(),
+        Command::Density(args) => density::run(args)?.close(),
+    }
+}

@@ -1,0 +1,150 @@
+//! The program under test: started on addresses nobody else uses, asked, and stopped in order.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::http::Connection;
+
+/// How long the program may take to be ready, and to end.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How often it is asked whether it is.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How much of the log's end is shown after a failure, in lines.
+const LOG_LINES: usize = 30;
+
+/// Pools to choose from: the second number of 127.x.0.0/16. Within the loopback network, away
+/// from the program's default pool (127.64.0.0/10), which a developer may be using.
+const POOLS: std::ops::Range<u32> = 128..255;
+
+/// A running program. Dropped without [`stop`](Self::stop), it is killed.
+#[derive(Debug)]
+pub(super) struct Program {
+    child: Child,
+    control: SocketAddr,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts `program` with its data and log in `folder`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it ends or is not ready in time; the error has the end of its log.
+    pub(super) fn start(program: &Path, folder: &Path) -> Result<Self> {
+        let control = free_port()?;
+        let log = folder.join("fakeapi.log");
+        let output = File::create(&log)?;
+        let child = Command::new(program)
+            .args(["run", "--kernel", "auto", "--mode", "loopback"])
+            .args(["--pool", &free_pool()?, "--drain-seconds", "5"])
+            .args(["--control-address", &control.to_string()])
+            .arg("--data-dir")
+            .arg(folder.join("data"))
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("{} could not be run", program.display()))?;
+        let mut program = Self { child, control, log };
+        program.wait_until_ready()?;
+        Ok(program)
+    }
+
+    /// Where clusters are registered.
+    pub(super) fn control(&self) -> SocketAddr {
+        self.control
+    }
+
+    /// Memory that is in RAM, in KiB.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub(super) fn resident_kib(&self) -> Result<u32> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+        number.context("/proc/PID/status has no readable VmRSS")
+    }
+
+    /// The end of the log.
+    pub(super) fn log_tail(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string());
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
+
+    /// Asks the program to end and waits for it.
+    ///
+    /// # Errors
+    /// When it does not end in time, or with anything but success.
+    pub(super) fn stop(mut self) -> Result<()> {
+        let pid = Pid::from_raw(self.child.id().try_into()?);
+        kill(pid, Signal::SIGTERM).context("the program could not be asked to end")?;
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait()? {
+                break status;
+            }
+            ensure!(Instant::now() < until, "the program did not end\n{}", self.log_tail());
+            std::thread::sleep(PAUSE);
+        };
+        ensure!(
+            ExitStatus::success(&status),
+            "the program ended with {status}\n{}",
+            self.log_tail()
+        );
+        Ok(())
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let asked =
+                Connection::open(self.control).and_then(|mut c| c.request("GET", "/readyz", ""));
+            let Err(error) = asked else { return Ok(()) };
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the program ended with {status}\n{}", self.log_tail());
+            }
+            if Instant::now() > until {
+                return Err(error.context(format!("not ready in time\n{}", self.log_tail())));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Both fail only when it has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port of loopback that was free a moment ago.
+fn free_port() -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("no port of 127.0.0.1 is free")?;
+    Ok(listener.local_addr()?)
+}
+
+/// A pool nobody serves: programs of several sessions may run on one machine.
+fn free_pool() -> Result<String> {
+    let size = POOLS.end - POOLS.start;
+    for attempt in 0..size {
+        let number = POOLS.start + (std::process::id() + attempt) % size;
+        let first: [SocketAddr; 2] =
+            [format!("127.{number}.0.0:6443").parse()?, format!("127.{number}.0.1:6443").parse()?];
+        if TcpListener::bind(&first[..]).is_ok() && std::net::TcpStream::connect(first[1]).is_err()
+        {
+            return Ok(format!("127.{number}.0.0/16"));
+        }
+    }
+    bail!("every pool of loopback is served already")
+}
