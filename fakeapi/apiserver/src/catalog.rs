@@ -86,11 +86,14 @@ pub struct Group {
     pub versions: Vec<(String, Vec<Arc<Resource>>)>,
 }
 
+type Index = HashMap<String, HashMap<String, HashMap<String, Arc<Resource>>>>;
+
 /// All that a server serves.
 #[derive(Debug)]
 pub struct Catalog {
     groups: Vec<Group>,
-    index: HashMap<String, Arc<Resource>>,
+    /// By group, version and plural: a look-up makes no text.
+    index: Index,
 }
 
 /// A discovery document that cannot be read.
@@ -108,10 +111,11 @@ impl Catalog {
         let document: wire::Document = serde_json::from_slice(document)?;
         let items = document.aggregated_core.into_iter().chain(document.aggregated_groups);
         let groups: Vec<Group> = items.map(wire::Group::read).collect();
-        let mut index = HashMap::new();
+        let mut index = Index::new();
         for resource in groups.iter().flat_map(|g: &Group| &g.versions).flat_map(|(_, r)| r) {
-            let path = path(&resource.group, &resource.version, &resource.plural);
-            index.insert(path, resource.clone());
+            let group = index.entry(resource.group.clone()).or_default();
+            let version = group.entry(resource.version.clone()).or_default();
+            version.insert(resource.plural.clone(), resource.clone());
         }
         Ok(Self { groups, index })
     }
@@ -123,7 +127,7 @@ impl Catalog {
 
     /// The resource at `/apis/{group}/{version}/{plural}`.
     pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.index.get(&path(group, version, plural))
+        self.index.get(group)?.get(version)?.get(plural)
     }
 
     /// The version in which objects of a resource are kept: the one that its group prefers.
@@ -152,10 +156,6 @@ impl Catalog {
             .filter(|r| r.allows("list"))
             .filter(|r| self.stored_as(r.id).is_some_and(|s| s.version == r.version))
     }
-}
-
-fn path(group: &str, version: &str, plural: &str) -> String {
-    format!("{group}/{version}/{plural}")
 }
 
 /// The document's own form.
@@ -192,12 +192,13 @@ mod wire {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Resource {
-        resource: String,
+        #[serde(rename = "resource")]
+        plural: String,
         #[serde(default)]
         response_kind: Kind,
         scope: String,
-        #[serde(default)]
-        singular_resource: String,
+        #[serde(default, rename = "singularResource")]
+        singular: String,
         #[serde(default)]
         verbs: Vec<String>,
         #[serde(default)]
@@ -211,7 +212,8 @@ mod wire {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Subresource {
-        subresource: String,
+        #[serde(rename = "subresource")]
+        name: String,
         #[serde(default)]
         response_kind: Kind,
         #[serde(default)]
@@ -224,8 +226,8 @@ mod wire {
         group: String,
         #[serde(default)]
         version: String,
-        #[serde(default)]
-        kind: String,
+        #[serde(default, rename = "kind")]
+        name: String,
     }
 
     impl Group {
@@ -250,10 +252,10 @@ mod wire {
             Arc::new(super::Resource {
                 group: group.into(),
                 version: version.into(),
-                id: ResourceId::of(group, &self.resource),
-                plural: self.resource,
-                singular: self.singular_resource,
-                kind: self.response_kind.kind,
+                id: ResourceId::of(group, &self.plural),
+                plural: self.plural,
+                singular: self.singular,
+                kind: self.response_kind.name,
                 namespaced: self.scope == "Namespaced",
                 verbs: self.verbs,
                 short_names: self.short_names,
@@ -266,10 +268,10 @@ mod wire {
     impl Subresource {
         fn read(self) -> super::Subresource {
             super::Subresource {
-                name: self.subresource,
+                name: self.name,
                 group: self.response_kind.group,
                 version: self.response_kind.version,
-                kind: self.response_kind.kind,
+                kind: self.response_kind.name,
                 verbs: self.verbs,
             }
         }

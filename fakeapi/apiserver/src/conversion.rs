@@ -8,7 +8,6 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::catalog::Resource;
-use crate::status::Status;
 use crate::storage::Object;
 
 /// The version of autoscaling that is kept.
@@ -16,20 +15,17 @@ const KEPT: &str = "autoscaling/v2";
 const VIEW: &str = "autoscaling/v1";
 
 /// A stored object in the version of `resource`.
-pub(crate) fn served(object: &Arc<Object>, resource: &Resource) -> Result<Arc<Object>, Status> {
+pub(crate) fn served(object: &Arc<Object>, resource: &Resource) -> Arc<Object> {
     if !is_view(resource) {
-        return Ok(object.clone());
+        return object.clone();
     }
-    Ok(Arc::new(Object::encode(&hpa_to_v1(object.value()))))
+    Arc::new(Object::encode(&hpa_to_v1(object.value())))
 }
 
 /// Stored objects in the version of `resource`.
-pub(crate) fn served_all(
-    objects: Vec<Arc<Object>>,
-    resource: &Resource,
-) -> Result<Vec<Arc<Object>>, Status> {
+pub(crate) fn served_all(objects: Vec<Arc<Object>>, resource: &Resource) -> Vec<Arc<Object>> {
     if !is_view(resource) {
-        return Ok(objects);
+        return objects;
     }
     objects.iter().map(|object| served(object, resource)).collect()
 }

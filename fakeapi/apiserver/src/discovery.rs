@@ -213,9 +213,7 @@ fn openapi_v2(headers: &HeaderMap) -> Response<Body> {
 }
 
 fn openapi_v3(path: &str, query: &Query, headers: &HeaderMap) -> Option<Response<Body>> {
-    let Some(path) = path.strip_prefix("/openapi/v3").map(|path| path.trim_matches('/')) else {
-        return None;
-    };
+    let path = path.strip_prefix("/openapi/v3")?.trim_matches('/');
     if path.is_empty() {
         let mut response = Response::new(Body::from(openapi::v3_index()));
         let kind = HeaderValue::from_static("application/json");

@@ -92,6 +92,7 @@ impl Form {
     }
 
     /// The same bytes with whole objects: the form in which a refusal is told.
+    #[must_use]
     pub fn whole(self) -> Self {
         Self { shape: Shape::Whole, ..self }
     }

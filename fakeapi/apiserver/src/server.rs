@@ -24,7 +24,7 @@ use crate::types::TypeTable;
 use crate::{generated, rbac, render, verbs};
 
 /// How long a request's body may take to arrive.
-pub const BODY_DEADLINE: Duration = Duration::from_secs(60);
+pub const BODY_DEADLINE: Duration = Duration::from_mins(1);
 
 /// What all servers of one release share: its kinds, its documents, its rules.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl ApiServer {
         let plain = form.as_ref().copied().unwrap_or(Form::JSON).whole();
         let answer = async {
             let info = RequestInfo::parse(&parts.method, parts.uri.path(), &query);
-            let user = self.admit(call, &info, (&parts.method, &query))?;
+            let user = admit(call, &info, (&parts.method, &query))?;
             match info {
                 RequestInfo::Path(path) => {
                     let form = form.unwrap_or(Form::JSON);
@@ -119,38 +119,13 @@ impl ApiServer {
                     let server = self;
                     let asked =
                         Asked { server, call, user, request, resource, query, headers, body, form };
-                    verbs::answer(&asked).await
+                    verbs::answer(&asked)
                 }
             }
         };
         let answer: Result<Response<Body>, Status> = answer.await;
         let response = answer.unwrap_or_else(|status| render::status(plain, &status));
         finish(response, &sent)
-    }
-
-    /// Who asks, when they may.
-    fn admit<'a>(
-        &self,
-        call: &'a Call,
-        info: &RequestInfo,
-        (method, query): (&Method, &Query),
-    ) -> Result<&'a User, Status> {
-        let user = call.user.as_ref().ok_or_else(Status::unauthorized)?;
-        if user.is_master() {
-            return Ok(user);
-        }
-        let info = named(info, query);
-        let info = &*info;
-        let allowed =
-            rbac::allows(&*call.storage, user, info, method.as_str()).map_err(Status::internal)?;
-        if allowed {
-            return Ok(user);
-        }
-        let why = rbac::refusal(user, info, method.as_str());
-        Err(match info {
-            RequestInfo::Path(_) => Status::forbidden("", "", "", &why),
-            RequestInfo::Resource(r) => Status::forbidden(&r.group, &r.resource, &r.name, &why),
-        })
     }
 
     fn document(
@@ -195,6 +170,30 @@ impl ApiServer {
     }
 }
 
+/// Who asks, when they may.
+fn admit<'a>(
+    call: &'a Call,
+    info: &RequestInfo,
+    (method, query): (&Method, &Query),
+) -> Result<&'a User, Status> {
+    let user = call.user.as_ref().ok_or_else(Status::unauthorized)?;
+    if user.is_master() {
+        return Ok(user);
+    }
+    let info = named(info, query);
+    let info = &*info;
+    let allowed =
+        rbac::allows(&*call.storage, user, info, method.as_str()).map_err(Status::internal)?;
+    if allowed {
+        return Ok(user);
+    }
+    let why = rbac::refusal(user, info, method.as_str());
+    Err(match info {
+        RequestInfo::Path(_) => Status::forbidden("", "", "", &why),
+        RequestInfo::Resource(r) => Status::forbidden(&r.group, &r.resource, &r.name, &why),
+    })
+}
+
 /// Reads a body within its bounds of size and time.
 async fn collect<B>(body: B, headers: &HeaderMap) -> Result<Bytes, Status>
 where
@@ -221,13 +220,10 @@ where
         }
         Ok(all.freeze())
     };
-    match timeout(BODY_DEADLINE, read).await {
-        Ok(body) => body,
-        Err(_) => {
-            warn!(length = ?headers.get(http::header::CONTENT_LENGTH), "a body did not arrive");
-            Err(Status::timeout("the request's body did not arrive in time"))
-        }
-    }
+    timeout(BODY_DEADLINE, read).await.unwrap_or_else(|_| {
+        warn!(length = ?headers.get(http::header::CONTENT_LENGTH), "a body did not arrive");
+        Err(Status::timeout("the request's body did not arrive in time"))
+    })
 }
 
 /// A list or watch of one object by its name is judged as a request for that object.

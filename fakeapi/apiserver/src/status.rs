@@ -292,6 +292,7 @@ impl Status {
     }
 
     /// Adds causes to `details`.
+    #[must_use]
     pub fn with_causes(mut self, causes: Value) -> Self {
         let details = self.details.get_or_insert_with(|| json!({}));
         details["causes"] = causes;

@@ -12,7 +12,7 @@ pub const HISTORY_EVENTS: usize = 4096;
 /// How long a change is remembered at the least-busy end: as etcd's default compaction.
 ///
 /// Checked when something is written, never by a timer.
-pub const HISTORY_KEEP: Duration = Duration::from_secs(5 * 60);
+pub const HISTORY_KEEP: Duration = Duration::from_mins(5);
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

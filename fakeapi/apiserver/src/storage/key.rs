@@ -25,6 +25,9 @@ impl ResourceId {
     /// The number of a group and resource; the core group is "".
     ///
     /// Names live as long as the process: their count is bounded by the kinds that exist.
+    ///
+    /// # Panics
+    /// When 2^32 kinds exist.
     pub fn of(group: &str, resource: &str) -> Self {
         if let Some(id) = INTERNER.read().ids.get(&(group, resource)) {
             return *id;

@@ -1,8 +1,9 @@
 //! A store in memory over a shared base.
 
+mod list;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +24,16 @@ use super::{
 pub struct MemoryStore<B = NoBase, L = NoLog> {
     log: L,
     state: Mutex<State<B>>,
+}
+
+/// What the store itself has under a key.
+enum Written {
+    /// This object, whatever the base has.
+    Object(Arc<Object>),
+    /// No object, whatever the base has.
+    Tombstone,
+    /// What the base has.
+    Nothing,
 }
 
 struct State<B> {
@@ -132,7 +143,8 @@ impl<B: Base, L: CommitLog> MemoryStore<B, L> {
 
     /// Puts an object of a snapshot in its place without telling anyone; `None` hides the base's.
     pub fn load(&self, key: Key, object: Option<Object>) {
-        self.state.lock().write(key, Some(object.map(Arc::new)));
+        let entry = object.map_or(Written::Tombstone, |object| Written::Object(object.into()));
+        self.state.lock().write(key, entry);
     }
 
     /// Calls `visit` with everything written here, for a snapshot; `None` hides the base's.
@@ -173,18 +185,23 @@ impl<B: Base> State<B> {
         self.base.refresh(key, object).unwrap_or_else(|| object.clone())
     }
 
-    /// Puts an entry in its place: an object, a tombstone, or nothing of our own.
-    fn write(&mut self, key: Key, entry: Option<Option<Arc<Object>>>) -> Option<Arc<Object>> {
-        if let Some(Some(new)) = &entry {
+    /// Puts an entry in its place; tells the object that was written there before.
+    fn write(&mut self, key: Key, entry: Written) -> Option<Arc<Object>> {
+        let new = match &entry {
+            Written::Object(new) => Some(new),
+            Written::Tombstone | Written::Nothing => None,
+        };
+        if let Some(new) = new {
             self.owners.add(&key, new);
         }
-        let old = match &entry {
-            Some(written) => self.written.insert(key.clone(), written.clone()),
-            None => self.written.remove(&key),
-        }
-        .flatten();
+        let old = self.written.get(&key).cloned().flatten();
         if let Some(old) = &old {
-            self.owners.replaced(&key, old, entry.flatten().as_deref());
+            self.owners.replaced(&key, old, new.map(AsRef::as_ref));
+        }
+        match entry {
+            Written::Object(new) => drop(self.written.insert(key, Some(new))),
+            Written::Tombstone => drop(self.written.insert(key, None)),
+            Written::Nothing => drop(self.written.remove(&key)),
         }
         old
     }
@@ -216,9 +233,9 @@ impl<B: Base> State<B> {
     ) {
         if kind == EventKind::Deleted {
             let hides = self.base.get(&key).is_some();
-            self.write(key.clone(), hides.then_some(None));
+            self.write(key.clone(), if hides { Written::Tombstone } else { Written::Nothing });
         } else {
-            self.write(key.clone(), Some(Some(object.clone())));
+            self.write(key.clone(), Written::Object(object.clone()));
         }
         self.publish(kind, key, Some(object), previous);
     }
@@ -234,16 +251,16 @@ impl<B: Base> State<B> {
             (EventKind::Added | EventKind::Modified, Some(Some(_)))
             | (EventKind::Modified | EventKind::Deleted, Some(None)) => {
                 if kind == EventKind::Deleted {
-                    self.write(key, None);
+                    self.write(key.clone(), Written::Nothing);
                 }
             }
             (EventKind::Added, _) => {
-                self.write(key.clone(), None);
+                self.write(key.clone(), Written::Nothing);
                 self.publish(kind, key, None, None);
             }
             (EventKind::Modified, None) => self.publish(kind, key, None, last),
             (EventKind::Deleted, _) => {
-                let written = self.write(key.clone(), None);
+                let written = self.write(key.clone(), Written::Nothing);
                 if let Some(object) = written.or(last) {
                     self.publish(kind, key, Some(object.clone()), Some(object));
                 }
@@ -265,117 +282,6 @@ impl<B: Base> State<B> {
             notify.notify_waiters();
         }
     }
-
-    fn list(&self, page: &PageRequest<'_>) -> Result<Page, Compacted> {
-        let at = page.at.unwrap_or(self.revision);
-        let before = self.history.undo(page.scope, at)?;
-        let mut found = Found { limit: page.limit, objects: Vec::new(), more: false };
-        let mut past: Vec<(Key, Arc<Object>)> = Vec::new();
-        let mut visit = |key: &Key, current: &dyn Fn() -> Option<Arc<Object>>| {
-            let object = match before.get(key) {
-                Some(then) => then.clone(),
-                None => current(),
-            };
-            object.map_or(ControlFlow::Continue(()), |object| found.push(object))
-        };
-        if before.is_empty() {
-            self.merge(page, &mut visit);
-        } else {
-            // Objects that are gone now were there then: they join the walk at their places.
-            past.extend(before.iter().filter_map(|(key, then)| {
-                let gone = self.stored_or_base(key).is_none();
-                let after = page.after.is_none_or(|after| key.position() > after);
-                (gone && after).then(|| Some((key.clone(), then.clone()?)))?
-            }));
-            past.sort_by(|a, b| a.0.cmp(&b.0));
-            let mut past = past.into_iter().peekable();
-            self.merge(page, &mut |key, current| {
-                while let Some((gone, object)) = past.next_if(|(gone, _)| gone < key) {
-                    found_push(&mut visit, &gone, object)?;
-                }
-                visit(key, current)
-            });
-            for (key, object) in past {
-                if found_push(&mut visit, &key, object).is_break() {
-                    break;
-                }
-            }
-        }
-        Ok(Page { objects: found.objects, revision: at, more: found.more })
-    }
-
-    /// Walks the written objects and the base's together, in key order.
-    fn merge(
-        &self,
-        page: &PageRequest<'_>,
-        visit: &mut dyn FnMut(&Key, &dyn Fn() -> Option<Arc<Object>>) -> ControlFlow<()>,
-    ) {
-        let start = page.after.map_or_else(
-            || {
-                let namespace = page.scope.namespace.unwrap_or_default();
-                Bound::Included(Key::new(page.scope.resource, namespace, ""))
-            },
-            |(namespace, name)| Bound::Excluded(Key::new(page.scope.resource, namespace, name)),
-        );
-        let mut written = self
-            .written
-            .range((start, Bound::Unbounded))
-            .take_while(|(key, _)| page.scope.covers(key))
-            .peekable();
-        let mut ended = false;
-        self.base.scan(page.scope, page.after, &mut |namespace, name| {
-            let step = (|| {
-                while let Some((key, object)) =
-                    written.next_if(|(key, _)| key.position() < (namespace, name))
-                {
-                    visit(key, &|| object.as_ref().map(|o| self.fresh(key, o)))?;
-                }
-                if let Some((key, object)) =
-                    written.next_if(|(key, _)| key.position() == (namespace, name))
-                {
-                    return visit(key, &|| object.as_ref().map(|o| self.fresh(key, o)));
-                }
-                let key = Key::new(page.scope.resource, namespace, name);
-                visit(&key, &|| self.base.get(&key))
-            })();
-            ended = step.is_break();
-            step
-        });
-        if !ended {
-            for (key, object) in written {
-                if visit(key, &|| object.as_ref().map(|o| self.fresh(key, o))).is_break() {
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// Gives an object of the past to the visitor of the present.
-fn found_push(
-    visit: &mut dyn FnMut(&Key, &dyn Fn() -> Option<Arc<Object>>) -> ControlFlow<()>,
-    key: &Key,
-    object: Arc<Object>,
-) -> ControlFlow<()> {
-    visit(key, &|| Some(object.clone()))
-}
-
-/// A page as it fills.
-struct Found {
-    limit: usize,
-    objects: Vec<Arc<Object>>,
-    more: bool,
-}
-
-impl Found {
-    fn push(&mut self, object: Arc<Object>) -> ControlFlow<()> {
-        if self.objects.len() == self.limit {
-            self.more = true;
-            return ControlFlow::Break(());
-        }
-        self.objects.push(object);
-        ControlFlow::Continue(())
-    }
 }
 
 impl<B: Base, L: CommitLog> Storage for MemoryStore<B, L> {
@@ -389,6 +295,10 @@ impl<B: Base, L: CommitLog> Storage for MemoryStore<B, L> {
 
     fn list(&self, page: &PageRequest<'_>) -> Result<Page, Compacted> {
         self.state.lock().list(page)
+    }
+
+    fn count(&self, page: &PageRequest<'_>) -> Result<usize, Compacted> {
+        self.state.lock().count(page)
     }
 
     fn commit(

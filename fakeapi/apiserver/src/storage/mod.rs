@@ -36,10 +36,19 @@ pub trait Storage: Send + Sync + 'static {
     /// [`Compacted`] when `page.at` is older than what the history can restore.
     fn list(&self, page: &PageRequest<'_>) -> Result<Page, Compacted>;
 
+    /// How many objects [`Storage::list`] would show, whatever the limit of `page` is.
+    ///
+    /// # Errors
+    /// As [`Storage::list`].
+    fn count(&self, page: &PageRequest<'_>) -> Result<usize, Compacted> {
+        let all = PageRequest { limit: usize::MAX, ..page.clone() };
+        self.list(&all).map(|page| page.objects.len())
+    }
+
     /// Replaces, creates or removes one object if it still is as `expect` says.
     ///
     /// `next` is called with the revision that the change gets, which it must write into the
-    /// object; `None` removes. For a removal it is asked too, for the object's last state.
+    /// object; for a removal into the object's last state.
     ///
     /// # Errors
     /// [`CommitError`] when the expectation does not hold or the log did not take the change;

@@ -32,7 +32,7 @@ pub(super) fn create(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
     let Incoming { value, warnings } = incoming(asked)?;
     let value = conversion::kept(value, asked.resource);
     let object = store_new(asked, value, dry)?;
-    let object = conversion::served(&object, asked.resource)?;
+    let object = conversion::served(&object, asked.resource);
     let mut response = render::object(asked.form, asked.resource, &object, StatusCode::CREATED);
     warn(&mut response, &warnings);
     Ok(response)

@@ -23,7 +23,7 @@ use crate::storage::{CommitError, Key, Object, PageRequest, Scope};
 pub(super) fn delete(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
     let options = DeleteOptions::read(asked)?;
     let outcome = delete_named(asked, &asked.key(), &options)?;
-    answer(asked, &outcome)
+    Ok(answer(asked, &outcome))
 }
 
 /// Removes a pod as an eviction asks for it.
@@ -51,7 +51,7 @@ pub(super) fn delete_collection(asked: &Asked<'_>) -> Result<Response<Body>, Sta
         }
     }
     let head = ListHead { revision: asked.call.storage.revision(), ..ListHead::default() };
-    let gone = conversion::served_all(gone, asked.resource)?;
+    let gone = conversion::served_all(gone, asked.resource);
     Ok(render::list(asked.form, asked.resource, &head, gone.iter().map(AsRef::as_ref)))
 }
 
@@ -171,18 +171,18 @@ fn returns_object(resource: &Resource) -> bool {
     }
 }
 
-fn answer(asked: &Asked<'_>, outcome: &Outcome) -> Result<Response<Body>, Status> {
+fn answer(asked: &Asked<'_>, outcome: &Outcome) -> Response<Body> {
     let resource = asked.resource;
     match outcome {
         Outcome::Gone(object) if !returns_object(resource) => {
             let value = object.value();
             let (name, uid) = (meta(&value, "name"), meta(&value, "uid"));
             let status = Status::deleted(&resource.group, &resource.plural, name, uid);
-            Ok(render::status(asked.form.whole(), &status))
+            render::status(asked.form.whole(), &status)
         }
         Outcome::Gone(object) | Outcome::Marked(object) => {
-            let object = conversion::served(object, resource)?;
-            Ok(render::object(asked.form, resource, &object, StatusCode::OK))
+            let object = conversion::served(object, resource);
+            render::object(asked.form, resource, &object, StatusCode::OK)
         }
     }
 }

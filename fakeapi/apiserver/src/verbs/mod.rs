@@ -26,7 +26,7 @@ use crate::status::Status;
 use crate::storage::Key;
 
 /// Answers a request for resources.
-pub(crate) async fn answer(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
+pub(crate) fn answer(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
     if !asked.request.subresource.is_empty() {
         return subresource::answer(asked);
     }

@@ -104,7 +104,7 @@ pub(super) fn patch_part(asked: &Asked<'_>, part: Part) -> Result<Response<Body>
             .ok_or_else(|| asked.not_found(&asked.request.name))?;
         let Patched { value, told } = patched(asked, &current, &patch)?;
         if let Some(object) = change(asked, &current, value, part, dry)? {
-            return answer(asked, &object, &told);
+            return Ok(answer(asked, &object, &told));
         }
     }
     Err(Status::modified(&asked.resource.group, &asked.resource.plural, &asked.request.name))
@@ -117,7 +117,7 @@ struct Patched {
 
 /// The object as the patch makes it, in the version in which it is kept.
 fn patched(asked: &Asked<'_>, current: &Arc<Object>, patch: &Patch) -> Result<Patched, Status> {
-    let mut value = conversion::served(current, asked.resource)?.value();
+    let mut value = conversion::served(current, asked.resource).value();
     let revision = meta(&value, "resourceVersion").to_owned();
     patch.apply(asked, &mut value)?;
     if !value.is_object() {
@@ -170,13 +170,9 @@ fn check_identity(asked: &Asked<'_>, value: &Value) -> Result<(), Status> {
     Ok(())
 }
 
-fn answer(
-    asked: &Asked<'_>,
-    object: &Arc<Object>,
-    warnings: &[String],
-) -> Result<Response<Body>, Status> {
-    let object = conversion::served(object, asked.resource)?;
+fn answer(asked: &Asked<'_>, object: &Arc<Object>, warnings: &[String]) -> Response<Body> {
+    let object = conversion::served(object, asked.resource);
     let mut response = render::object(asked.form, asked.resource, &object, StatusCode::OK);
     warn(&mut response, warnings);
-    Ok(response)
+    response
 }

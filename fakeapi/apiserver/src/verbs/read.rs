@@ -21,7 +21,7 @@ pub(super) fn get(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
     {
         return Err(bad_revision(asked, wanted, false));
     }
-    let object = conversion::served(&fetch(asked)?, asked.resource)?;
+    let object = conversion::served(&fetch(asked)?, asked.resource);
     Ok(render::object(asked.form, asked.resource, &object, StatusCode::OK))
 }
 
@@ -39,7 +39,7 @@ pub(super) fn list(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
     let listed = collect(asked, &options, token.as_ref(), at)?;
     let next = if listed.more { listed.token() } else { String::new() };
     let head = ListHead { revision: listed.revision, next, remaining: listed.remaining };
-    let objects = conversion::served_all(listed.objects, asked.resource)?;
+    let objects = conversion::served_all(listed.objects, asked.resource);
     Ok(render::list(asked.form, asked.resource, &head, objects.iter().map(AsRef::as_ref)))
 }
 
@@ -93,7 +93,7 @@ fn collect(
     token: Option<&Token>,
     at: Option<u64>,
 ) -> Result<Listed, Status> {
-    if let Some(listed) = named(asked, options, at)? {
+    if let Some(listed) = named(asked, options, at) {
         return Ok(listed);
     }
     let namespace = (!asked.request.namespace.is_empty() && asked.resource.namespaced)
@@ -122,16 +122,10 @@ fn collect(
 }
 
 /// A list of one object by its name is a read of it, not a walk over all.
-fn named(
-    asked: &Asked<'_>,
-    options: &ListOptions,
-    at: Option<u64>,
-) -> Result<Option<Listed>, Status> {
-    let Some(name) = options.fields.required("metadata.name") else {
-        return Ok(None);
-    };
+fn named(asked: &Asked<'_>, options: &ListOptions, at: Option<u64>) -> Option<Listed> {
+    let name = options.fields.required("metadata.name")?;
     if at.is_some() || (asked.resource.namespaced && asked.request.namespace.is_empty()) {
-        return Ok(None);
+        return None;
     }
     let storage = &*asked.call.storage;
     // The revision first: the object may only be newer than the list says, never older.
@@ -139,7 +133,7 @@ fn named(
     let objects: Vec<_> =
         storage.get(&asked.key_of(name)).into_iter().filter(|o| options.wants(o)).collect();
     let revision = objects.iter().map(|o| o.meta.resource_version).fold(revision, u64::max);
-    Ok(Some(Listed { objects, revision, more: false, remaining: None, last: None }))
+    Some(Listed { objects, revision, more: false, remaining: None, last: None })
 }
 
 fn count_after(
@@ -148,14 +142,10 @@ fn count_after(
     last: &(String, String),
     revision: u64,
 ) -> Option<i64> {
-    let rest = PageRequest {
-        after: Some((&last.0, &last.1)),
-        limit: usize::MAX,
-        at: Some(revision),
-        ..page.clone()
-    };
-    let rest = asked.call.storage.list(&rest).ok()?;
-    i64::try_from(rest.objects.len()).ok()
+    let after = Some((&*last.0, &*last.1));
+    let rest = PageRequest { after, at: Some(revision), ..page.clone() };
+    let count = asked.call.storage.count(&rest).ok()?;
+    i64::try_from(count).ok()
 }
 
 fn position(object: &Object) -> (String, String) {

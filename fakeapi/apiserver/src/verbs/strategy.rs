@@ -158,7 +158,7 @@ pub(super) fn name_rule(resource: &Resource) -> fn(&str) -> Vec<String> {
     match (&*resource.group, &*resource.plural) {
         ("", "namespaces") => names::dns1123_label,
         ("", "services") => names::dns1035_label,
-        ("rbac.authorization.k8s.io", _) | ("certificates.k8s.io", _) => names::path_segment,
+        ("rbac.authorization.k8s.io" | "certificates.k8s.io", _) => names::path_segment,
         _ => names::dns1123_subdomain,
     }
 }
@@ -188,13 +188,11 @@ pub(super) fn metadata_faults(resource: &Resource, object: &Value) -> Vec<Cause>
 }
 
 fn cause(field: &str, fault: names::Fault) -> Cause {
-    match fault.value {
-        Some(value) => Cause::invalid(field, &value.into(), fault.detail),
-        None => {
-            let message = format!("Too long: {}", fault.detail);
-            Cause { reason: "FieldValueTooLong", message, field: field.into() }
-        }
-    }
+    let Some(value) = fault.value else {
+        let message = format!("Too long: {}", fault.detail);
+        return Cause { reason: "FieldValueTooLong", message, field: field.into() };
+    };
+    Cause::invalid(field, &value.into(), fault.detail)
 }
 
 /// Fields that a kind's objects keep from their creation on.

@@ -50,7 +50,7 @@ pub(super) fn replace(asked: &Asked<'_>, part: Part) -> Result<Response<Body>, S
     }
     let value = conversion::kept(value, asked.resource);
     let (object, code) = put(asked, &value, part, dry)?;
-    let object = conversion::served(&object, asked.resource)?;
+    let object = conversion::served(&object, asked.resource);
     let mut response = render::object(asked.form, asked.resource, &object, code);
     warn(&mut response, &warnings);
     Ok(response)

@@ -31,11 +31,11 @@ use crate::table;
 /// How many changes one wake-up sends at the most before the client must take them.
 const BATCH: usize = 256;
 /// How often a quiet watch is told where it stands.
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 /// How long a watch lasts whose client does not say: the real server's least.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(30);
 /// The longest a client may ask for.
-const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// The annotation of the bookmark that ends the initial events.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -284,7 +284,7 @@ impl Watcher {
         let object = if kind == "BOOKMARK" {
             object.clone()
         } else {
-            conversion::served(object, &self.resource)?
+            conversion::served(object, &self.resource)
         };
         let shaped = match self.form.shape {
             Shape::Whole => object.json().clone(),
