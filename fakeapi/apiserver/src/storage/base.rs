@@ -25,6 +25,8 @@ pub trait Base: Send + Sync + 'static {
 
     /// What changes by itself in an object of the store proper when it is read now: a kubelet's
     /// heartbeats, for example. `None` leaves it as stored.
+    ///
+    /// The object keeps its resourceVersion: a write that names it must still be taken.
     fn refresh(&self, key: &Key, object: &Object) -> Option<Arc<Object>> {
         let _ = (key, object);
         None

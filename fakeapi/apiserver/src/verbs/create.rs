@@ -142,7 +142,31 @@ fn prepare(asked: &Asked<'_>, value: &mut Value) -> Result<bool, Status> {
         metadata.remove("generation");
     }
     strategy::initial_spec(resource, value);
+    if (&*resource.group, &*resource.plural)
+        == ("certificates.k8s.io", "certificatesigningrequests")
+    {
+        name_requester(asked, value);
+    }
     Ok(generated)
+}
+
+/// A signing request says who made it, and nobody can say they are another.
+fn name_requester(asked: &Asked<'_>, request: &mut Value) {
+    let user = asked.user;
+    let Some(spec) = request["spec"].as_object_mut() else {
+        return;
+    };
+    for field in ["username", "uid", "groups", "extra"] {
+        spec.remove(field);
+    }
+    spec.insert("username".into(), user.name.as_str().into());
+    spec.insert("groups".into(), json!(user.groups));
+    if !user.uid.is_empty() {
+        spec.insert("uid".into(), user.uid.as_str().into());
+    }
+    if !user.extra.is_empty() {
+        spec.insert("extra".into(), json!(user.extra));
+    }
 }
 
 /// Decodes the request's body and checks that it is of the resource's kind and place.
@@ -240,7 +264,9 @@ fn check_place(asked: &Asked<'_>, value: &mut Value) -> Result<(), Status> {
 pub(super) fn warn(response: &mut Response<Body>, warnings: &[String]) {
     for warning in warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = http::HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+        let line = format!("299 - \"{text}\"");
+        // Only control characters cannot be sent, and JSON has none of them in its texts.
+        if let Ok(value) = http::HeaderValue::from_bytes(line.as_bytes()) {
             response.headers_mut().append(http::header::WARNING, value);
         }
     }

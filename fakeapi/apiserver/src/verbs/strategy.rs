@@ -34,6 +34,43 @@ pub(super) fn has_status(resource: &Resource) -> bool {
     resource.subresource("status").is_some()
 }
 
+/// Kinds whose metadata a write of the status cannot change.
+const STATUS_ALONE: &[(&str, &str)] = &[
+    ("admissionregistration.k8s.io", "*"),
+    ("certificates.k8s.io", "podcertificaterequests"),
+    ("flowcontrol.apiserver.k8s.io", "*"),
+    ("internal.apiserver.k8s.io", "*"),
+    ("networking.k8s.io", "servicecidrs"),
+    ("resource.k8s.io", "*"),
+    ("scheduling.k8s.io", "podgroups"),
+    ("storage.k8s.io", "volumeattachments"),
+    ("storagemigration.k8s.io", "*"),
+];
+
+fn listed(list: &[(&str, &str)], resource: &Resource) -> bool {
+    list.iter().any(|(group, plural)| {
+        *group == resource.group && (*plural == "*" || *plural == resource.plural)
+    })
+}
+
+/// Takes from a written status what it says of the metadata: for most kinds all of it, a kubelet
+/// reports its node's labels so.
+pub(super) fn status_metadata(resource: &Resource, mut sent: Value, object: &mut Value) {
+    if listed(STATUS_ALONE, resource) || !sent["metadata"].is_object() {
+        return;
+    }
+    let keeps = match (&*resource.group, &*resource.plural) {
+        ("apps", "deployments") => "labels",
+        ("", "pods") => "ownerReferences",
+        _ => "",
+    };
+    let kept = object["metadata"].get(keeps).cloned();
+    object["metadata"] = sent["metadata"].take();
+    let metadata = metadata(object);
+    metadata.remove(keeps);
+    metadata.extend(kept.map(|value| (keeps.to_owned(), value)));
+}
+
 /// Kinds whose generation counts changes of their spec.
 const WITH_GENERATION: &[(&str, &str)] = &[
     ("", "pods"),
@@ -56,9 +93,7 @@ const WITH_GENERATION: &[(&str, &str)] = &[
 ];
 
 pub(super) fn has_generation(resource: &Resource) -> bool {
-    WITH_GENERATION.iter().any(|(group, plural)| {
-        *group == resource.group && (*plural == "*" || *plural == resource.plural)
-    })
+    listed(WITH_GENERATION, resource)
 }
 
 /// Kinds that a PUT may create.

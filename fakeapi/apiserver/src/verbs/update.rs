@@ -185,12 +185,7 @@ fn settle(asked: &Asked<'_>, old: &Value, new: &mut Value, part: Part) {
             let status = new["status"].take();
             let sent = std::mem::replace(new, old.clone());
             new["status"] = status;
-            // A kubelet reports its node's labels and annotations with the status.
-            if (&*resource.group, &*resource.plural) == ("", "nodes") {
-                for field in ["labels", "annotations"] {
-                    restore(&mut new["metadata"], &sent["metadata"], field);
-                }
-            }
+            strategy::status_metadata(resource, sent, new);
         }
         Part::Finalizers => {
             let finalizers = new["spec"]["finalizers"].take();

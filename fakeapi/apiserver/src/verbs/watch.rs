@@ -254,18 +254,21 @@ impl Watcher {
     }
 
     fn bookmark(&mut self, initial: bool) -> Result<Bytes, Status> {
-        let mut metadata = json!({
-            "resourceVersion": self.after.to_string(),
-            "creationTimestamp": null,
+        let resource = &self.resource;
+        let mut object = json!({
+            "kind": resource.kind,
+            "apiVersion": resource.api_version(),
+            "metadata": {"resourceVersion": self.after.to_string()},
         });
         if initial {
-            metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+            object["metadata"]["annotations"] = json!({INITIAL_EVENTS_END: "true"});
         }
-        let object = Object::encode(&json!({
-            "kind": self.resource.kind,
-            "apiVersion": self.resource.api_version(),
-            "metadata": metadata,
-        }));
+        if let Some(root) =
+            crate::types::table().root(&resource.group, &resource.version, &resource.kind)
+        {
+            crate::types::normalize(&mut object, root);
+        }
+        let object = Object::encode(&object);
         self.frame("BOOKMARK", &Arc::new(object))
     }
 

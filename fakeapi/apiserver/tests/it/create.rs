@@ -283,3 +283,22 @@ async fn a_secrets_text_becomes_data() {
         assert_eq!(patched.get("stringData"), None);
     }
 }
+
+#[tokio::test]
+async fn a_signing_request_names_who_made_it() {
+    let server = Server::new();
+    let request = json!({
+        "metadata": {"name": "c"},
+        "spec": {
+            "request": "AAAA", "signerName": "example.com/s", "usages": ["client auth"],
+            "username": "somebody-else", "groups": ["kings"], "uid": "1",
+        },
+        "status": {"conditions": [{"type": "Approved", "status": "True"}]},
+    });
+    let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let made = server.post(path, &request).await.is(201);
+    assert_eq!(made.at("/spec/username"), "admin");
+    assert_eq!(made.at("/spec/groups"), json!(["system:masters", "system:authenticated"]));
+    assert_eq!(made.at("/spec/uid"), Value::Null);
+    assert_eq!(made.at("/status"), json!({}), "nobody approves their own at once");
+}

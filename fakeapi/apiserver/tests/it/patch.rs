@@ -101,6 +101,7 @@ async fn a_status_patch_touches_the_status_alone() {
     let path = "/api/v1/nodes/n/status";
     let patched = server.patch(path, STRATEGIC, &patch).await.is(200).json();
     assert_eq!(patched["spec"], json!({}));
+    assert_eq!(patched["metadata"]["annotations"], json!({"a": "b"}), "a kubelet does this");
     assert_eq!(patched["status"]["conditions"][0]["type"], "Ready");
     let more = json!({"status": {"conditions": [{"type": "DiskPressure", "status": "False"}]}});
     let patched = server.patch(path, STRATEGIC, &more).await.is(200).json();

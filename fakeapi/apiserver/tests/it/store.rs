@@ -187,9 +187,11 @@ fn pages(store: &Store, namespace: Option<&str>, at: u64, limit: usize) -> BTree
             .iter()
             .map(|o| read(std::slice::from_ref(o)).into_keys().next().unwrap())
             .collect();
-        assert!(keys.is_sorted() && keys.len() <= limit);
+        assert!(keys.is_sorted_by(|a, b| a < b) && keys.len() <= limit);
         all.extend(page.objects);
         if !page.more {
+            let everything = PageRequest { scope, after: None, limit, at: Some(at) };
+            assert_eq!(store.count(&everything).unwrap(), all.len());
             return read(&all);
         }
         last = keys.last().map(|key| (key.namespace.to_string(), key.name.to_string()));

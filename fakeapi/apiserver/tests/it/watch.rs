@@ -100,7 +100,6 @@ async fn a_watch_can_begin_with_a_list_and_says_where_it_ends() {
             "kind": "ConfigMap", "apiVersion": "v1",
             "metadata": {
                 "resourceVersion": server.store.revision().to_string(),
-                "creationTimestamp": null,
                 "annotations": {"k8s.io/initial-events-end": "true"},
             },
         }})
@@ -218,7 +217,7 @@ async fn bookmarks_come_and_the_end_comes() {
         event,
         json!({"type": "BOOKMARK", "object": {
             "kind": "ConfigMap", "apiVersion": "v1",
-            "metadata": {"resourceVersion": (now + 1).to_string(), "creationTimestamp": null},
+            "metadata": {"resourceVersion": (now + 1).to_string()},
         }}),
         "the revision of other kinds counts too"
     );
