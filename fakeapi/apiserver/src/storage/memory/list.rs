@@ -99,10 +99,8 @@ impl<B: Base> State<B> {
                 }
                 // A tombstone of our own stands where the object that is gone was.
                 gone.next_if(|(past, _)| *past == key);
-                match before.get(key) {
-                    Some(then) => visit(key, Found::Past(then.as_ref())),
-                    None => visit(key, found),
-                }
+                let found = before.get(key).map_or(found, |then| Found::Past(then.as_ref()));
+                visit(key, found)
             })();
             ended = step.is_break();
             step
