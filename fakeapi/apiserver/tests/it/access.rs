@@ -9,12 +9,12 @@ use crate::harness::*;
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 async fn grant(server: &Server, place: &str, kind: &str, name: &str, rules: Value, subject: Value) {
-    let (roles, bindings) = match kind {
+    let (of_roles, bindings) = match kind {
         "ClusterRole" => ("clusterroles", "clusterrolebindings"),
         _ => ("roles", "rolebindings"),
     };
     let role = json!({"metadata": {"name": name}, "rules": rules});
-    server.post(&format!("{RBAC}{place}/{roles}"), &role).await.is(201);
+    server.post(&format!("{RBAC}{place}/{of_roles}"), &role).await.is(201);
     let binding = json!({
         "metadata": {"name": name}, "subjects": [subject],
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},

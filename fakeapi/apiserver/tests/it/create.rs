@@ -276,8 +276,8 @@ async fn a_secrets_text_becomes_data() {
     assert_eq!(made.get("stringData"), None);
     let path = format!("{SECRETS}/s");
     for kind in [MERGE, STRATEGIC] {
-        let patch = json!({"stringData": {"b": kind}});
-        let patched = server.patch(&path, kind, &patch).await.is(200).json();
+        let change = json!({"stringData": {"b": kind}});
+        let patched = server.patch(&path, kind, &change).await.is(200).json();
         let encoded = base64::engine::general_purpose::STANDARD.encode(kind);
         assert_eq!(patched["data"]["b"], encoded.as_str());
         assert_eq!(patched.get("stringData"), None);

@@ -125,7 +125,7 @@ async fn other_workloads() {
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 
-fn service(name: &str, spec: Value) -> Value {
+fn service(name: &str, spec: &Value) -> Value {
     json!({"metadata": {"name": name}, "spec": spec})
 }
 
@@ -133,7 +133,7 @@ fn service(name: &str, spec: Value) -> Value {
 async fn services_get_addresses_of_their_own() {
     let server = Server::new();
     let ports = json!({"ports": [{"port": 80}], "selector": {"a": "b"}});
-    let made = server.post(SERVICES, &service("web", ports.clone())).await.is(201).json();
+    let made = server.post(SERVICES, &service("web", &ports)).await.is(201).json();
     let address = made["spec"]["clusterIP"].as_str().unwrap().to_owned();
     assert!(
         address.starts_with("10.9") || address.starts_with("10.10") || address.starts_with("10.11"),
@@ -149,9 +149,9 @@ async fn services_get_addresses_of_their_own() {
         })
     );
     assert_eq!(made["status"], json!({"loadBalancer": {}}));
-    let other = server.post(SERVICES, &service("db", ports.clone())).await.is(201);
+    let other = server.post(SERVICES, &service("db", &ports)).await.is(201);
     assert_ne!(other.at("/spec/clusterIP"), address.as_str());
-    let wanted = service("want", json!({"clusterIP": address, "ports": [{"port": 1}]}));
+    let wanted = service("want", &json!({"clusterIP": address, "ports": [{"port": 1}]}));
     server.post(SERVICES, &wanted).await.refuses(
         422,
         "Invalid",
@@ -160,20 +160,20 @@ async fn services_get_addresses_of_their_own() {
              to allocate IP {address}: provided IP is already allocated"
         ),
     );
-    let fixed = service("dns", json!({"clusterIP": "10.96.0.10", "ports": [{"port": 53}]}));
+    let fixed = service("dns", &json!({"clusterIP": "10.96.0.10", "ports": [{"port": 53}]}));
     assert_eq!(
         server.post(SERVICES, &fixed).await.is(201).at("/spec/clusterIPs"),
         json!(["10.96.0.10"])
     );
-    let headless = service("none", json!({"clusterIP": "None"}));
+    let headless = service("none", &json!({"clusterIP": "None"}));
     assert_eq!(
         server.post(SERVICES, &headless).await.is(201).at("/spec/clusterIPs"),
         json!(["None"])
     );
-    let external = service("ext", json!({"type": "ExternalName", "externalName": "a.b"}));
+    let external = service("ext", &json!({"type": "ExternalName", "externalName": "a.b"}));
     let external = server.post(SERVICES, &external).await.is(201);
     assert_eq!(external.at("/spec/clusterIP"), Value::Null);
-    let kept = server.put(&format!("{SERVICES}/web"), &service("web", ports)).await.is(200);
+    let kept = server.put(&format!("{SERVICES}/web"), &service("web", &ports)).await.is(200);
     assert_eq!(kept.json(), made, "a write that does not speak of the address keeps it");
     let moved = json!({"spec": {"clusterIP": "10.96.9.9", "clusterIPs": ["10.96.9.9"]}});
     let moved = server.patch(&format!("{SERVICES}/web"), MERGE, &moved).await.is(422);

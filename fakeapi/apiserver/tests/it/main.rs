@@ -1,5 +1,7 @@
 //! The server as its clients meet it: requests in, responses out, in one process.
 
+#![expect(clippy::unwrap_used, reason = "clippy allows it in tests, not in what tests share")]
+
 mod access;
 mod create;
 mod defaults;

@@ -81,8 +81,8 @@ async fn patches_that_name_no_revision_all_arrive() {
     let patches = (0..32).map(|index| {
         let (server, path) = (server.clone(), path.clone());
         tokio::spawn(async move {
-            let patch = json!({"data": {format!("k{index}"): "x"}});
-            server.patch(&path, MERGE, &patch).await.is(200);
+            let change = json!({"data": {format!("k{index}"): "x"}});
+            server.patch(&path, MERGE, &change).await.is(200);
         })
     });
     futures::future::join_all(patches).await.into_iter().for_each(|done| done.unwrap());
@@ -98,13 +98,13 @@ async fn a_status_patch_touches_the_status_alone() {
         "metadata": {"annotations": {"a": "b"}}, "spec": {"unschedulable": true},
         "status": {"conditions": [{"type": "Ready", "status": "True"}]},
     });
-    let path = "/api/v1/nodes/n/status";
-    let patched = server.patch(path, STRATEGIC, &patch).await.is(200).json();
+    let url = "/api/v1/nodes/n/status";
+    let patched = server.patch(url, STRATEGIC, &patch).await.is(200).json();
     assert_eq!(patched["spec"], json!({}));
     assert_eq!(patched["metadata"]["annotations"], json!({"a": "b"}), "a kubelet does this");
     assert_eq!(patched["status"]["conditions"][0]["type"], "Ready");
     let more = json!({"status": {"conditions": [{"type": "DiskPressure", "status": "False"}]}});
-    let patched = server.patch(path, STRATEGIC, &more).await.is(200).json();
+    let patched = server.patch(url, STRATEGIC, &more).await.is(200).json();
     assert_eq!(patched["status"]["conditions"].as_array().unwrap().len(), 2, "merged by type");
     let cordon = json!({"spec": {"unschedulable": true}});
     let patched = server.patch("/api/v1/nodes/n", STRATEGIC, &cordon).await.is(200);

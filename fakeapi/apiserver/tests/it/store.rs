@@ -147,8 +147,8 @@ impl Model {
         changed.unwrap();
         match (kind, self.written.get(&key)) {
             // What was written here speaks for itself.
-            (EventKind::Added | EventKind::Modified, Some(true)) => {}
-            (EventKind::Modified, Some(false)) => {}
+            (EventKind::Added | EventKind::Modified, Some(true))
+            | (EventKind::Modified, Some(false)) => {}
             (EventKind::Added | EventKind::Modified, _) => {
                 self.written.remove(&key);
                 self.seen.insert(key, at);
@@ -306,7 +306,7 @@ fn what_was_restored_owns_as_before() {
         "metadata": {"name": "p", "resourceVersion": "5", "ownerReferences": [{"uid": "u"}]},
     }));
     store.restore(5, key.clone(), Some(owned));
-    assert_eq!(store.dependents("u"), [key.clone()]);
+    assert_eq!(store.dependents("u"), std::slice::from_ref(&key));
     store.restore(6, key, None);
     assert_eq!(store.dependents("u"), []);
 }

@@ -19,8 +19,7 @@ async fn scale_is_a_view_of_replicas() {
     let deployment = server.get(&format!("{DEPLOYMENTS}/d")).await.json();
     assert_eq!(deployment["spec"]["replicas"], 3);
     assert_eq!(deployment["metadata"]["generation"], 2);
-    let stale = scale;
-    server.put(&path, &stale).await.is(409);
+    server.put(&path, &scale).await.is(409);
     let mut next = patched.json();
     next["spec"]["replicas"] = 5.into();
     assert_eq!(server.put(&path, &next).await.is(200).at("/spec/replicas"), 5);

@@ -71,8 +71,7 @@ async fn objects_enter_and_leave_a_selection() {
     let mut pod = pod("p");
     pod["spec"]["nodeName"] = "n1".into();
     server.post(PODS, &pod).await.is(201);
-    let mut watch =
-        server.watch(&format!("/api/v1/pods?watch=1&fieldSelector=status.phase%3DRunning")).await;
+    let mut watch = server.watch("/api/v1/pods?watch=1&fieldSelector=status.phase%3DRunning").await;
     assert!(watch.is_quiet());
     let running = json!({"status": {"phase": "Running"}});
     server.patch(&format!("{PODS}/p/status"), MERGE, &running).await.is(200);

@@ -115,12 +115,11 @@ impl<B: Base> State<B> {
     /// Walks the written objects and the base's together, in key order.
     fn merge(&self, page: &PageRequest<'_>, visit: &mut Visit<'_>) {
         let resource = page.scope.resource;
-        let start = match page.after {
-            Some((namespace, name)) => Bound::Excluded(Key::new(resource, namespace, name)),
-            None => {
-                let namespace = page.scope.namespace.unwrap_or_default();
-                Bound::Included(Key::new(resource, namespace, ""))
-            }
+        let start = if let Some((namespace, name)) = page.after {
+            Bound::Excluded(Key::new(resource, namespace, name))
+        } else {
+            let namespace = page.scope.namespace.unwrap_or_default();
+            Bound::Included(Key::new(resource, namespace, ""))
         };
         let mut written = self
             .written
