@@ -96,11 +96,16 @@ fn next_frame(parts: &mut VecDeque<Bytes>) -> Option<Bytes> {
     while parts.front().is_some_and(Bytes::is_empty) {
         parts.pop_front();
     }
+    let first = parts.front_mut()?;
+    if first.len() >= FRAME {
+        // A slice, not a copy.
+        return Some(first.split_to(first.len().min(FRAME)));
+    }
     let first = parts.pop_front()?;
-    if parts.is_empty() || first.len() >= FRAME {
+    if parts.is_empty() {
         return Some(first);
     }
-    let mut frame = Vec::with_capacity(FRAME);
+    let mut frame = Vec::with_capacity(room_for(&first, parts));
     frame.extend_from_slice(&first);
     while let Some(next) = parts.front_mut() {
         let room = FRAME - frame.len();
@@ -113,4 +118,41 @@ fn next_frame(parts: &mut VecDeque<Bytes>) -> Option<Bytes> {
         parts.pop_front();
     }
     Some(frame.into())
+}
+
+/// How much of a frame the parts fill; no more parts are looked at than it takes.
+fn room_for(first: &Bytes, parts: &VecDeque<Bytes>) -> usize {
+    let mut room = first.len();
+    for part in parts {
+        room += part.len();
+        if room >= FRAME {
+            return FRAME;
+        }
+    }
+    room
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(parts: &[usize]) -> Vec<usize> {
+        let mut parts: VecDeque<Bytes> = parts.iter().map(|len| vec![b'x'; *len].into()).collect();
+        std::iter::from_fn(|| next_frame(&mut parts)).map(|frame| frame.len()).collect()
+    }
+
+    #[test]
+    fn small_parts_travel_together_and_large_ones_in_pieces() {
+        let cases: [(&[usize], &[usize]); 6] = [
+            (&[], &[]),
+            (&[0, 0], &[]),
+            (&[10, 1], &[11]),
+            (&[10, FRAME], &[FRAME, 10]),
+            (&[2 * FRAME + 5, 5], &[FRAME, FRAME, 10]),
+            (&[FRAME, 1], &[FRAME, 1]),
+        ];
+        for (parts, expected) in cases {
+            assert_eq!(frames(parts), expected, "{parts:?}");
+        }
+    }
 }
