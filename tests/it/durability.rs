@@ -246,7 +246,7 @@ async fn a_second_process_is_refused_the_data() {
     let refused = setup.start().await.unwrap_err().to_string();
     let data = setup.data_dir().display().to_string();
     let said = refused.lines().find(|line| line.contains("fakeapi: ")).unwrap();
-    assert!(said.contains(&data) && said.contains("process"), "{said}");
+    assert!(said.contains(&data) && said.contains("in use by another fakeapi"), "{said}");
     let access = program.access("c").await.unwrap();
     assert_eq!(access.connect().await.unwrap().get("/livez").await.unwrap().status, 200);
 }

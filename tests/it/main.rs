@@ -2,14 +2,17 @@
 //!
 //! `cargo test -p fakeapi-tests --test it`
 //!
-//! Needs no privileges: the kernel side is off and all addresses are of the loopback link. Tests
-//! that need more say `SKIP name: why`.
+//! Most need no privileges: the kernel side is off and all addresses are of the loopback link.
+//! Those in `root` need root and make a network namespace of their own. A test that cannot run
+//! prints `SKIP name: why`; with `FAKEAPI_NO_SKIP` in the environment that is a failure.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod abuse;
 mod durability;
 mod management;
 mod nodes;
+mod recovery;
 mod registration;
+mod root;
 mod serving;
 mod shutdown;

@@ -198,7 +198,7 @@ fn port_mode(setup: Setup) -> (Setup, std::net::Ipv4Addr, u16) {
     (setup.without_pool().args(args), ip, first)
 }
 
-async fn ports_are_given_and_a_used_one_is_passed_over(setup: Setup) {
+pub(crate) async fn ports_are_given_and_a_used_one_is_passed_over(setup: Setup) {
     let (setup, ip, first) = port_mode(setup);
     let foreign = std::net::TcpListener::bind((ip, first + 1)).unwrap();
     let program = setup.start().await.unwrap();

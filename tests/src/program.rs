@@ -101,6 +101,7 @@ impl Setup {
             command.args(["--pool", &self.slot.pool()]);
         }
         command.args(&self.args);
+        command.env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(command)
     }
