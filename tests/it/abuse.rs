@@ -137,9 +137,7 @@ async fn a_stale_version_conflicts() {
 #[tokio::test]
 async fn of_two_writers_with_one_version_one_wins() {
     let (_program, access, session) = cluster().await;
-    let map = |value: usize, version: &Value| {
-        json!({"metadata": {"name": "m", "resourceVersion": version}, "data": {"v": value.to_string()}})
-    };
+    let map = |value: usize, version: &Value| json!({"metadata": {"name": "m", "resourceVersion": version}, "data": {"v": value.to_string()}});
     let mut now = session.post(MAPS, &map(0, &"".into())).await.unwrap().good().unwrap();
     let sessions = join_all((0..8).map(|_| access.connect())).await;
     let sessions: Vec<Session> = sessions.into_iter().map(Result::unwrap).collect();
@@ -168,8 +166,10 @@ async fn of_two_writers_with_one_version_one_wins() {
 async fn what_is_not_json_is_400() {
     let (_program, _, session) = cluster().await;
     for body in ["{", "", "[]", "\"text\"", "{\"metadata\": 7}", "\u{0}"] {
-        let answer =
-            session.call(http::Method::POST, MAPS, "application/json", body.to_owned()).await.unwrap();
+        let answer = session
+            .call(http::Method::POST, MAPS, "application/json", body.to_owned())
+            .await
+            .unwrap();
         assert_eq!(answer.status, 400, "{body:?}: {answer}");
         assert_eq!(answer.json().unwrap()["kind"], "Status", "{body:?}: {answer}");
     }

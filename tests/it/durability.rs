@@ -80,13 +80,16 @@ async fn fill(
 ) -> anyhow::Result<()> {
     let at = control.register(name).await?;
     let access = fakeapi_tests::Access::from_kubeconfig(&control.kubeconfig(name).await?)?;
-    model.insert(name.to_owned(), Acknowledged {
-        address: at,
-        ca: access.ca.to_vec(),
-        nodes: Vec::new(),
-        objects: BTreeMap::new(),
-        version: 0,
-    });
+    model.insert(
+        name.to_owned(),
+        Acknowledged {
+            address: at,
+            ca: access.ca.to_vec(),
+            nodes: Vec::new(),
+            objects: BTreeMap::new(),
+            version: 0,
+        },
+    );
     let known = model.get_mut(name).unwrap();
     let session = access.connect().await?;
     for node in ["n0", "n1"] {
@@ -118,8 +121,12 @@ async fn check(control: &Control, name: &str, known: &mut Acknowledged) {
     assert_eq!(&*access.ca, known.ca, "{name}");
     let session = access.connect().await.unwrap();
     let nodes = session.get("/api/v1/nodes").await.unwrap().good().unwrap();
-    let names: Vec<&str> =
-        nodes["items"].as_array().unwrap().iter().map(|n| n["metadata"]["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = nodes["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n["metadata"]["name"].as_str().unwrap())
+        .collect();
     for node in &known.nodes {
         assert!(names.contains(&node.as_str()), "{name} lost {node}: {names:?}");
     }
@@ -136,7 +143,8 @@ async fn check(control: &Control, name: &str, known: &mut Acknowledged) {
         }
     }
     // The next change comes after all that was seen.
-    let marker = session.post(MAPS, &json!({"metadata": {"generateName": "after-"}})).await.unwrap();
+    let marker =
+        session.post(MAPS, &json!({"metadata": {"generateName": "after-"}})).await.unwrap();
     let marker = version_of(&marker.good().unwrap());
     assert!(marker > known.version.max(now), "{name}: {marker} after {}", known.version);
     known.version = marker;

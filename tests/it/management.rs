@@ -23,17 +23,19 @@ async fn managed() -> Managed {
     let setup = Setup::new().unwrap();
     let file = setup.home().join("management.kubeconfig");
     std::fs::write(&file, management.control().kubeconfig("management").await.unwrap()).unwrap();
-    let program =
-        setup.args(["--kubeconfig", file.to_str().unwrap()]).start().await.unwrap();
+    let program = setup.args(["--kubeconfig", file.to_str().unwrap()]).start().await.unwrap();
     let secrets = management.access("management").await.unwrap().connect().await.unwrap();
     Managed { management, secrets, program }
 }
 
 impl Managed {
     async fn secret(&self, name: &str, authority: &Authority) {
-        self.write(name, &json!({
-            "tls.crt": authority.certificate_base64(), "tls.key": authority.key_base64(),
-        }))
+        self.write(
+            name,
+            &json!({
+                "tls.crt": authority.certificate_base64(), "tls.key": authority.key_base64(),
+            }),
+        )
         .await;
     }
 
@@ -122,7 +124,12 @@ async fn secrets_that_cannot_be_used_are_told() {
     let good = authority("ca");
     for (cluster, ca, etcd, text) in [
         ("noca", json!({"tls.crt": "bm8="}), None, "Error adding node: n0\n"),
-        ("badca", json!({"tls.crt": "bm8=", "tls.key": "bm8="}), None, "Failed to add API server\n"),
+        (
+            "badca",
+            json!({"tls.crt": "bm8=", "tls.key": "bm8="}),
+            None,
+            "Failed to add API server\n",
+        ),
         (
             "badetcd",
             json!({"tls.crt": good.certificate_base64(), "tls.key": good.key_base64()}),

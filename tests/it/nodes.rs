@@ -29,11 +29,15 @@ async fn a_worker_comes_after_a_control_plane() {
     let (program, session) = cluster().await;
     let control = program.control();
     let early = control.try_node("c", "w0", &Value::Null).await.unwrap();
-    assert_eq!((early.status, early.text().as_str()), (
-        500, "Workload Cluster has not been activated\n"
-    ));
+    assert_eq!(
+        (early.status, early.text().as_str()),
+        (500, "Workload Cluster has not been activated\n")
+    );
     let nowhere = control.try_node("none", "w0", &Value::Null).await.unwrap();
-    assert_eq!((nowhere.status, nowhere.text().as_str()), (500, "Workload Cluster does not exist\n"));
+    assert_eq!(
+        (nowhere.status, nowhere.text().as_str()),
+        (500, "Workload Cluster does not exist\n")
+    );
     assert_eq!(names(&session.get(NODES).await.unwrap().good().unwrap()), BTreeSet::new());
     control.control_plane("c", "cp0").await.unwrap();
     control.worker("c", "w0").await.unwrap();
@@ -202,13 +206,14 @@ async fn a_thousand_nodes_are_listed() {
     let (program, session) = cluster().await;
     program.control().control_plane("c", "cp0").await.unwrap();
     let nodes: Vec<Value> = (0..1000)
-        .map(|number| json!({
-            "resource": "default/c", "nodeName": format!("w{number:04}"),
-            "providerID": format!("fake://{number}"),
-        }))
+        .map(|number| {
+            json!({
+                "resource": "default/c", "nodeName": format!("w{number:04}"),
+                "providerID": format!("fake://{number}"),
+            })
+        })
         .collect();
-    let answer =
-        program.control().json(Method::PUT, "/updateNode", &json!(nodes)).await.unwrap();
+    let answer = program.control().json(Method::PUT, "/updateNode", &json!(nodes)).await.unwrap();
     let entries = answer.good().unwrap();
     let bad = entries.as_array().unwrap().iter().find(|entry| entry.get("error").is_some());
     assert_eq!(bad, None);

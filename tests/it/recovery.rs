@@ -28,23 +28,6 @@ fn definition() -> Value {
     })
 }
 
-/// Writes until it goes well: a definition is served a moment after it is made.
-async fn widget(session: &Session, name: &str) -> Value {
-    let path = "/apis/example.com/v1/namespaces/default/widgets";
-    let body = json!({
-        "apiVersion": "example.com/v1", "kind": "Widget",
-        "metadata": {"name": name}, "spec": {"size": 3},
-    });
-    for _ in 0..50 {
-        let answer = session.post(path, &body).await.unwrap();
-        if answer.status != 404 {
-            return answer.good().unwrap();
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("the definition is not served");
-}
-
 #[tokio::test]
 async fn what_clients_did_survives() {
     let program = Program::start(&[]).await.unwrap();
@@ -53,14 +36,19 @@ async fn what_clients_did_survives() {
     let s = session(&program).await;
     let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     s.post(definitions, &definition()).await.unwrap().good().unwrap();
-    let made = widget(&s, "w").await;
+    let definition = format!("{definitions}/widgets.example.com");
+    let made = s.get(&definition).await.unwrap().good().unwrap();
     let system = "/api/v1/namespaces/kube-system";
     let patch = json!({"metadata": {"annotations": {"mine": "yes"}}});
     let patched = s.patch(system, &patch).await.unwrap().good().unwrap();
     let gone = format!("{system}/configmaps/kubeadm-config");
     assert_eq!(s.get(&gone).await.unwrap().status, 200);
     assert_eq!(s.delete(&gone).await.unwrap().status, 200);
-    s.post("/api/v1/namespaces", &json!({"metadata": {"name": "team"}})).await.unwrap().good().unwrap();
+    s.post("/api/v1/namespaces", &json!({"metadata": {"name": "team"}}))
+        .await
+        .unwrap()
+        .good()
+        .unwrap();
     let list = s.get("/api/v1/pods").await.unwrap().good().unwrap();
 
     let mut program = program;
@@ -68,8 +56,7 @@ async fn what_clients_did_survives() {
     for _ in 0..2 {
         program = program.kill().unwrap().start().await.unwrap();
         let s = session(&program).await;
-        let path = "/apis/example.com/v1/namespaces/default/widgets/w";
-        assert_eq!(s.get(path).await.unwrap().good().unwrap(), made);
+        assert_eq!(s.get(&definition).await.unwrap().good().unwrap(), made);
         let now = s.get(system).await.unwrap().good().unwrap();
         assert_eq!(now["metadata"], patched["metadata"]);
         assert_eq!(s.get(&gone).await.unwrap().status, 404);
@@ -77,7 +64,9 @@ async fn what_clients_did_survives() {
         let pods = s.get("/api/v1/pods").await.unwrap().good().unwrap();
         let identity = |list: &Value| -> Vec<Value> {
             let items = list["items"].as_array().unwrap().iter();
-            items.map(|pod| json!([pod["metadata"]["uid"], pod["metadata"]["resourceVersion"]])).collect()
+            items
+                .map(|pod| json!([pod["metadata"]["uid"], pod["metadata"]["resourceVersion"]]))
+                .collect()
         };
         assert_eq!(identity(&pods), identity(&list));
     }
@@ -98,9 +87,7 @@ async fn a_kill_around_a_compaction_loses_nothing() {
     program.control().register("c").await.unwrap();
     program.control().control_plane("c", "n0").await.unwrap();
     let padding = "x".repeat(200_000);
-    let map = |name: &str, value: usize| {
-        json!({"metadata": {"name": name}, "data": {"v": value.to_string(), "padding": padding}})
-    };
+    let map = |name: &str, value: usize| json!({"metadata": {"name": name}, "data": {"v": value.to_string(), "padding": padding}});
     let s = session(&program).await;
     for name in ["a", "b", "c", "gone"] {
         s.post(MAPS, &map(name, 0)).await.unwrap().good().unwrap();

@@ -129,7 +129,8 @@ async fn an_address_comes_back_and_an_empty_pool_says_so() {
     let control = program.control();
     let mut taken = Vec::new();
     let refused = loop {
-        let answer = control.try_register(&format!("c{}", taken.len()), &Value::Null).await.unwrap();
+        let answer =
+            control.try_register(&format!("c{}", taken.len()), &Value::Null).await.unwrap();
         match address(&answer) {
             Ok(at) => taken.push(at),
             Err(_) => break answer,
@@ -249,5 +250,8 @@ async fn a_wanted_port_that_is_in_use_is_a_clear_error() {
     assert_eq!(control.clusters().await.unwrap(), Vec::<Value>::new());
     control.register("other").await.unwrap();
     drop(foreign);
-    assert_eq!(address(&control.try_register("c", &wish).await.unwrap()).unwrap().port(), first + 2);
+    assert_eq!(
+        address(&control.try_register("c", &wish).await.unwrap()).unwrap().port(),
+        first + 2
+    );
 }

@@ -52,8 +52,12 @@ async fn loopback_up() {
     tokio::spawn(connection);
     let mut links = handle.link().get().match_name("lo".to_owned()).execute();
     let lo = links.try_next().await.unwrap().unwrap();
-    handle.link().set(rtnetlink::LinkUnspec::new_with_index(lo.header.index).up().build())
-        .execute().await.unwrap();
+    handle
+        .link()
+        .set(rtnetlink::LinkUnspec::new_with_index(lo.header.index).up().build())
+        .execute()
+        .await
+        .unwrap();
 }
 
 /// Whether connections to an address arrive anywhere in this namespace.
@@ -74,23 +78,27 @@ async fn serves(program: &Program, cluster: &str) -> bool {
 
 #[test]
 fn the_kernel_steers_to_the_cluster_and_away_when_it_is_gone() {
-    in_namespace("the_kernel_steers_to_the_cluster_and_away_when_it_is_gone", true, async |setup| {
-        let program = setup.args(["--workers", "3"]).start().await.unwrap();
-        let control = program.control();
-        let mut all = Vec::new();
-        for number in 0..12 {
-            all.push(control.register(&format!("c{number}")).await.unwrap());
-        }
-        for number in 0..12 {
-            assert!(serves(&program, &format!("c{number}")).await, "c{number}");
-        }
-        control.unregister("c3").await.unwrap();
-        assert!(!arrives(all[3]));
-        assert!(serves(&program, "c4").await);
-        let program = program.kill().unwrap().start().await.unwrap();
-        assert!(serves(&program, "c4").await);
-        assert!(!arrives(all[3]));
-    });
+    in_namespace(
+        "the_kernel_steers_to_the_cluster_and_away_when_it_is_gone",
+        true,
+        async |setup| {
+            let program = setup.args(["--workers", "3"]).start().await.unwrap();
+            let control = program.control();
+            let mut all = Vec::new();
+            for number in 0..12 {
+                all.push(control.register(&format!("c{number}")).await.unwrap());
+            }
+            for number in 0..12 {
+                assert!(serves(&program, &format!("c{number}")).await, "c{number}");
+            }
+            control.unregister("c3").await.unwrap();
+            assert!(!arrives(all[3]));
+            assert!(serves(&program, "c4").await);
+            let program = program.kill().unwrap().start().await.unwrap();
+            assert!(serves(&program, "c4").await);
+            assert!(!arrives(all[3]));
+        },
+    );
 }
 
 #[test]

@@ -20,8 +20,10 @@ async fn watches_end_in_order() {
     }
     let idle = access.connect().await.unwrap();
     idle.get("/version").await.unwrap();
-    let ends: Vec<_> =
-        watches.into_iter().map(|mut watch| tokio::spawn(async move { watch.to_end().await })).collect();
+    let ends: Vec<_> = watches
+        .into_iter()
+        .map(|mut watch| tokio::spawn(async move { watch.to_end().await }))
+        .collect();
     // The watches of nodes have events before their end.
     let began = Instant::now();
     let status = program.terminate().await.unwrap();

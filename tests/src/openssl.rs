@@ -39,15 +39,24 @@ impl Authority {
         match form {
             KeyForm::RsaPkcs1 => run(&["genrsa", "-traditional", "-out", key, "2048"])?,
             KeyForm::RsaPkcs8 => run(&["genrsa", "-out", key, "2048"])?,
-            KeyForm::EcSec1 => run(&[
-                "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key,
-            ])?,
+            KeyForm::EcSec1 => {
+                run(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key])?
+            }
         };
         let certificate = run(&[
-            "req", "-x509", "-new", "-key", key, "-days", "30", "-subj",
+            "req",
+            "-x509",
+            "-new",
+            "-key",
+            key,
+            "-days",
+            "30",
+            "-subj",
             &format!("/CN={common_name}"),
-            "-addext", "basicConstraints=critical,CA:TRUE",
-            "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature",
+            "-addext",
+            "basicConstraints=critical,CA:TRUE",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign,digitalSignature",
         ])?;
         Ok(Self { certificate, key: read(&key_file)? })
     }

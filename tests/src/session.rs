@@ -134,8 +134,7 @@ impl Session {
         content_type: &str,
         body: impl Into<Bytes>,
     ) -> Result<Response<Incoming>> {
-        let mut request =
-            Request::builder().method(method).header(CONTENT_TYPE, content_type);
+        let mut request = Request::builder().method(method).header(CONTENT_TYPE, content_type);
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }

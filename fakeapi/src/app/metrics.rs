@@ -115,6 +115,12 @@ fn records(out: &mut String, journal: &Journal) {
     one(out, name, "counter", "Bytes written since the start.", stats.bytes);
     let name = "fakeapi_journal_log_bytes";
     one(out, name, "gauge", "Bytes in logs that no snapshot covers.", stats.log_bytes);
+    let name = "fakeapi_journal_snapshot_bytes";
+    one(out, name, "gauge", "Bytes in snapshots.", stats.snapshot_bytes);
+    let name = "fakeapi_journal_compactions_total";
+    one(out, name, "counter", "Shards that were compacted.", stats.compactions);
+    let name = "fakeapi_journal_compaction_failures_total";
+    one(out, name, "counter", "Compactions that failed.", stats.compaction_failures);
     let name = "fakeapi_journal_failed_shards";
     one(out, name, "gauge", "Shards that take no more writes.", stats.failed_shards);
 }

@@ -238,6 +238,7 @@ async fn open(
     let arrivals = Arrivals {
         datapath,
         listeners: by_address.then(|| Arc::downgrade(server)),
+        own_ports: choice.mode == Mode::Port,
         workers: workers.get(),
     };
     arrivals.open_all(&registry.addresses()).await?;

@@ -1,12 +1,14 @@
 //! What brings a cluster's connections to the server: the kernel's steering, a listener of the
 //! cluster's own, or nothing where a wildcard listener takes all.
 
+use std::net::TcpListener;
 use std::sync::{Arc, Weak};
 
 use crate::addr::ClusterAddr;
 use crate::datapath::{self, Counters, Datapath};
 use crate::register::{Fault, RegisterError, Traffic};
 use crate::serve::Server;
+use crate::serve::listener::ListenError;
 use crate::serve::worker::owner;
 
 use super::failed;
@@ -17,6 +19,9 @@ pub struct Arrivals {
     pub datapath: Option<Arc<Datapath>>,
     /// The server, where every cluster needs a listener of its own.
     pub listeners: Option<Weak<Server>>,
+    /// Whether clusters have ports of an address that is this machine's own, where others listen
+    /// too.
+    pub own_ports: bool,
     /// How many workers share the clusters.
     pub workers: u32,
 }
@@ -25,6 +30,7 @@ impl Arrivals {
     /// Lets connections to an address arrive.
     pub(super) async fn open(&self, at: ClusterAddr) -> Result<(), RegisterError> {
         if let Some(datapath) = &self.datapath {
+            self.check_free(at)?;
             datapath
                 .allow(at, owner(at, self.workers))
                 .map_err(failed("the kernel did not take the address"))?;
@@ -43,6 +49,7 @@ impl Arrivals {
     /// When the kernel does not take them, or a port is in use.
     pub async fn open_all(&self, all: &[ClusterAddr]) -> Result<(), RegisterError> {
         if let Some(datapath) = &self.datapath {
+            all.iter().try_for_each(|at| self.check_free(*at))?;
             datapath
                 .allow_many(all.iter().map(|at| (*at, owner(*at, self.workers))))
                 .map_err(failed("the kernel did not take the addresses"))?;
@@ -53,6 +60,23 @@ impl Arrivals {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a port that somebody else listens on: the kernel side would take that one's
+    /// connections away without a word.
+    fn check_free(&self, at: ClusterAddr) -> Result<(), RegisterError> {
+        if !self.own_ports {
+            return Ok(());
+        }
+        match TcpListener::bind(at.0) {
+            Ok(_free) => Ok(()),
+            Err(source) => {
+                Err(failed("the cluster's port could not be opened")(ListenError::Bind {
+                    address: at.0,
+                    source,
+                }))
+            }
+        }
     }
 
     /// Lets no more connections to an address arrive.

@@ -22,6 +22,10 @@ pub(super) fn check(node: &NodeSpec) -> Result<(), RegisterError> {
     }
 }
 
+fn node_key(node: &str) -> Key {
+    Key::new(ResourceId::of("", "nodes"), "", node)
+}
+
 /// Why a change of the base was not made.
 enum Refused {
     Journal(std::io::Error),
@@ -45,9 +49,8 @@ impl Cluster {
     /// Adds a node or updates it; returns when the disk has it.
     pub(super) async fn put_node(&self, node: NodeSpec) -> Result<(), RegisterError> {
         let name = node.name.clone();
-        if self.deleted_by_client(&name) {
-            // It comes back as a new node, with a new uid, as a kubelet would register it.
-            self.take_node(&name)?;
+        if self.lost(&name) {
+            self.drop_node(&name)?;
         }
         let at = Timestamp::now();
         let change = Change::Put { node: node.clone(), at };
@@ -70,20 +73,19 @@ impl Cluster {
         self.sync().await
     }
 
-    /// Whether a client has deleted a node that was not taken away here.
-    fn deleted_by_client(&self, node: &str) -> bool {
-        let key = Key::new(ResourceId::of("", "nodes"), "", node);
-        self.store.get(&key).is_none()
-            && self.store.with_base(|base| base.nodes().get(node).is_some())
-    }
-
     /// Removes a node; returns when the disk has it.
     pub(super) async fn remove_node(&self, node: &str) -> Result<(), RegisterError> {
-        self.take_node(node)?;
+        self.drop_node(node)?;
         self.sync().await
     }
 
-    fn take_node(&self, node: &str) -> Result<(), RegisterError> {
+    /// Whether a client has deleted the Node: put again, it is a new one.
+    fn lost(&self, node: &str) -> bool {
+        let there = self.store.with_base(|base| base.nodes().get(node).is_some());
+        there && self.store.get(&node_key(node)).is_none()
+    }
+
+    fn drop_node(&self, node: &str) -> Result<(), RegisterError> {
         let at = Timestamp::now();
         let change = Change::Remove { node: node.to_owned(), at };
         self.store
@@ -104,7 +106,7 @@ impl Cluster {
 
     /// A node that clients have written to lives in the store: it is updated there.
     fn update_stored(&self, node: &NodeSpec) -> Result<(), RegisterError> {
-        let key = Key::new(ResourceId::of("", "nodes"), "", &node.name);
+        let key = node_key(&node.name);
         for _ in 0..ATTEMPTS {
             let Some(current) = self.store.get(&key) else { return Ok(()) };
             let Some(mut merged) = merge_node(&current.value(), node) else { return Ok(()) };

@@ -69,7 +69,10 @@ impl Registry {
         match self.settle(&cluster).await {
             Ok(()) => Ok(address),
             Err(error) => {
-                self.give_back(address).await;
+                // What the journal still has keeps its address, for the next start.
+                if self.clusters.with_id(id).is_none() {
+                    self.give_back(address).await;
+                }
                 Err(error)
             }
         }
@@ -113,13 +116,17 @@ impl Registry {
             Some(arrivals) => arrivals.open(cluster.address()).await,
             None => Ok(()),
         };
-        if let Err(error) = opened {
+        if opened.is_err() {
             self.clusters.withdraw(cluster);
-            cluster.write_end().await?;
-            self.clusters.forget(cluster);
-            return Err(error);
+            match cluster.write_end().await {
+                Ok(()) => self.clusters.forget(cluster),
+                Err(error) => {
+                    let cluster = cluster.name();
+                    tracing::error!(%cluster, %error, "refused, but the next start will have it");
+                }
+            }
         }
-        Ok(())
+        opened
     }
 
     async fn take_address(
@@ -169,11 +176,13 @@ impl Registry {
         self.clusters.withdraw(cluster);
         self.clusters.forget(cluster);
         cluster.gone.cancel();
-        if let Some(arrivals) = self.arrivals.get() {
-            arrivals.close(address).await?;
-        }
+        let closed = match self.arrivals.get() {
+            Some(arrivals) => arrivals.close(address).await,
+            None => Ok(()),
+        };
+        // Also when closing failed: the cluster is gone, and opening an open address is no error.
         self.give_back(address).await;
-        Ok(())
+        closed
     }
 }
 
