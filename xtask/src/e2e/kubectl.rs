@@ -116,8 +116,7 @@ fn run_theme(theme: &Theme, folder: &Path, control: SocketAddr, verbose: bool) -
     let mut tally = Tally::default();
     for step in &theme.steps {
         let (faults, outcome) = run_step(step, folder, control, cluster)?;
-        tally += Tally::one(faults.is_empty());
-        tell(step, &faults, &outcome, verbose);
+        tally += tell(step, &faults, &outcome, verbose);
     }
     println!("    {tally} in {:.1} s", began.elapsed().as_secs_f64());
     Ok(tally)
@@ -152,7 +151,7 @@ fn run_step(
     loop {
         let outcome = run_command(step, folder, control, cluster)?;
         let faults = step.faults(&outcome);
-        if faults.is_empty() || Instant::now() >= until {
+        if faults.is_empty() || step.lacks.is_some() || Instant::now() >= until {
             return Ok((faults, outcome));
         }
         std::thread::sleep(PAUSE);
@@ -182,15 +181,31 @@ fn run_command(step: &Step, folder: &Path, control: SocketAddr, cluster: &str) -
     })
 }
 
-fn tell(step: &Step, faults: &[String], outcome: &Outcome, verbose: bool) {
-    if faults.is_empty() {
-        println!("ok   {}", step.name);
-    } else {
-        println!("FAIL {}", step.name);
+/// Says how a step went, and counts it. A step that is known to fail and does not is a failure:
+/// else its mark would outlive what it tells.
+fn tell(step: &Step, faults: &[String], outcome: &Outcome, verbose: bool) -> Tally {
+    let holds = faults.is_empty();
+    let tally = match &step.lacks {
+        Some(what) if holds => {
+            println!("FAIL {}: holds, but is marked as lacking {what}", step.name);
+            return Tally::one(false);
+        }
+        Some(what) => {
+            println!("SKIP {}: lacks {what}", step.name);
+            Tally::one_skipped()
+        }
+        None => {
+            println!("{} {}", if holds { "ok  " } else { "FAIL" }, step.name);
+            Tally::one(holds)
+        }
+    };
+    if verbose || tally.failed > 0 {
+        show(step, faults, outcome);
     }
-    if faults.is_empty() && !verbose {
-        return;
-    }
+    tally
+}
+
+fn show(step: &Step, faults: &[String], outcome: &Outcome) {
     println!("     $ {}", step.command.replace('\n', "\n     > "));
     for text in [&outcome.stdout, &outcome.stderr] {
         text.lines().for_each(|line| println!("     | {line}"));

@@ -9,6 +9,7 @@
 //! | node/demo-0          the whole of standard output, line by line
 //! ~ ^node/               what both outputs together must match, a regular expression (multi-line)
 //! !~ (?i)error           and what not
+//! lacks what is missing  known not to hold yet: counted as skipped, and a failure once it holds
 //! ```
 //!
 //! Blank lines and lines that begin with `# ` say nothing to the runner.
@@ -27,6 +28,8 @@ pub(super) struct Step {
     pub(super) command: String,
     /// How long it is tried again.
     pub(super) within: Duration,
+    /// What the program is known to lack for it.
+    pub(super) lacks: Option<String>,
     exit: i32,
     stdout: Option<Vec<String>>,
     patterns: Vec<(Regex, bool)>,
@@ -49,6 +52,7 @@ impl Step {
             name: name.to_owned(),
             command: String::new(),
             within: Duration::ZERO,
+            lacks: None,
             exit: 0,
             stdout: None,
             patterns: Vec::new(),
@@ -97,6 +101,10 @@ impl Step {
             }
             "?" => self.exit = rest.trim().parse()?,
             "within" => self.within = Duration::from_secs(rest.trim().parse()?),
+            "lacks" => {
+                ensure!(!rest.trim().is_empty(), "what is lacking has to be told");
+                self.lacks = Some(rest.trim().to_owned());
+            }
             "|" => self.stdout.get_or_insert_default().push(rest.trim_end().to_owned()),
             "~" => self.patterns.push((pattern(rest)?, true)),
             "!~" => self.patterns.push((pattern(rest)?, false)),
@@ -173,6 +181,7 @@ mod tests {
             ("## a\n$ true\n$ true", "second command"),
             ("## a\n> true", "has not begun"),
             ("## a\n$ true\n= b", "begins no line"),
+            ("## a\n$ true\nlacks ", "has to be told"),
         ] {
             let error = format!("{:#}", parse(bad).unwrap_err());
             assert!(error.contains(why), "{bad:?}: {error}");
