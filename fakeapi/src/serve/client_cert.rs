@@ -11,7 +11,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
-use super::tls;
+use super::{tls, version1};
 
 /// What is known of the peer from its certificate.
 #[derive(Debug)]
@@ -71,8 +71,9 @@ fn trusted(
     roots: &RootCertStore,
     now: UnixTime,
 ) -> Result<ClientCertificate, UntrustedCertificate> {
-    EndEntityCert::try_from(leaf)
-        .and_then(|end_entity| {
+    match EndEntityCert::try_from(leaf) {
+        Err(webpki::Error::UnsupportedCertVersion) => version1::verify(leaf, roots, now),
+        parsed => parsed.and_then(|end_entity| {
             end_entity
                 .verify_for_usage(
                     tls::signature_algorithms().all,
@@ -84,8 +85,9 @@ fn trusted(
                     None,
                 )
                 .map(drop)
-        })
-        .map_err(UntrustedCertificate::Chain)?;
+        }),
+    }
+    .map_err(UntrustedCertificate::Chain)?;
     let (_, parsed) = X509Certificate::from_der(leaf)
         .map_err(|error| UntrustedCertificate::Unreadable(error.into_x509()))?;
     named(&parsed, leaf).map_err(UntrustedCertificate::Unreadable)

@@ -26,6 +26,7 @@ mod socket;
 mod stall;
 pub mod stats;
 pub mod tls;
+mod version1;
 pub mod worker;
 
 #[cfg(test)]

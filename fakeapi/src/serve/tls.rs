@@ -12,18 +12,18 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key,
 };
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, StoresServerSessions};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
-    server::ParsedCertificate,
+    CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
+use webpki::RawPublicKeyEntity;
 
-use super::{BoxError, Tenant};
+use super::{BoxError, Tenant, version1};
 use crate::addr::ClusterAddr;
 
 /// What `h2` is called in ALPN.
@@ -78,7 +78,7 @@ impl ClientCertVerifier for AnyClientCertificate {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        ParsedCertificate::try_from(end_entity)?;
+        version1::public_key(end_entity).map_err(unreadable)?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -88,7 +88,18 @@ impl ClientCertVerifier for AnyClientCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &signature_algorithms())
+        let key = version1::public_key(cert).map_err(unreadable)?;
+        let key = RawPublicKeyEntity::try_from(&key).map_err(unreadable)?;
+        let known = signature_algorithms().mapping.iter().find(|(scheme, _)| *scheme == dss.scheme);
+        let algorithms = known.map_or(&[][..], |(_, algorithms)| algorithms);
+        let proven = algorithms
+            .iter()
+            .any(|algorithm| key.verify_signature(*algorithm, message, dss.signature()).is_ok());
+        if proven {
+            Ok(HandshakeSignatureValid::assertion())
+        } else {
+            Err(rustls::Error::InvalidCertificate(CertificateError::BadSignature))
+        }
     }
 
     fn verify_tls13_signature(
@@ -97,12 +108,18 @@ impl ClientCertVerifier for AnyClientCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &signature_algorithms())
+        let key = version1::public_key(cert).map_err(unreadable)?;
+        verify_tls13_signature_with_raw_key(message, &key, dss, &signature_algorithms())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         signature_algorithms().supported_schemes()
     }
+}
+
+/// A certificate whose key cannot be read proves nothing.
+fn unreadable(_: webpki::Error) -> rustls::Error {
+    rustls::Error::InvalidCertificate(CertificateError::BadEncoding)
 }
 
 /// The configurations of the addresses visited last. One worker's own, so never contended.
