@@ -128,8 +128,8 @@ async fn a_stale_version_conflicts() {
     assert_eq!(refused.status, 409, "{refused}");
     assert_eq!(refused.json().unwrap()["reason"], "Conflict");
     let version = &made["metadata"]["resourceVersion"];
-    let patch = json!({"metadata": {"resourceVersion": version}, "data": {"v": "4"}});
-    assert_eq!(session.patch(&path, &patch).await.unwrap().status, 409);
+    let change = json!({"metadata": {"resourceVersion": version}, "data": {"v": "4"}});
+    assert_eq!(session.patch(&path, &change).await.unwrap().status, 409);
     let kept = session.get(&path).await.unwrap().good().unwrap();
     assert_eq!(kept["data"]["v"], "2");
 }

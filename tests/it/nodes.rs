@@ -98,11 +98,11 @@ async fn what_clients_wrote_to_a_node_stays() {
     control.control_plane("c", "cp0").await.unwrap();
     control.worker("c", "w0").await.unwrap();
     let path = format!("{NODES}/w0");
-    let patch = json!({
+    let change = json!({
         "metadata": {"labels": {"mine": "yes"}, "annotations": {"a": "b"}},
         "spec": {"unschedulable": true},
     });
-    let patched = session.patch(&path, &patch).await.unwrap().good().unwrap();
+    let patched = session.patch(&path, &change).await.unwrap().good().unwrap();
     let from = patched["metadata"]["resourceVersion"].as_str().unwrap();
     let mut watch =
         session.watch(&format!("{NODES}?watch=1&resourceVersion={from}")).await.unwrap();
@@ -155,9 +155,9 @@ async fn a_node_goes_with_its_pods_and_its_lease() {
     assert!(pods.contains("kube-apiserver-cp1"), "{pods:?}");
     assert_eq!(lease, 200);
     // A pod that a client has written to goes too.
-    let patch = json!({"metadata": {"labels": {"mine": "yes"}}});
-    let path = format!("{PODS}/kube-apiserver-cp1");
-    session.patch(&path, &patch).await.unwrap().good().unwrap();
+    let change = json!({"metadata": {"labels": {"mine": "yes"}}});
+    let pod = format!("{PODS}/kube-apiserver-cp1");
+    session.patch(&pod, &change).await.unwrap().good().unwrap();
     control.remove_node("c", "cp1").await.unwrap();
     assert_eq!(on("cp1").await, (BTreeSet::new(), 404));
     let (pods, lease) = on("cp0").await;

@@ -1,7 +1,5 @@
 //! Objects of every kind come back after a kill, through compactions too.
 
-use std::time::Duration;
-
 use fakeapi_tests::{Program, Session, Setup};
 use serde_json::{Value, json};
 

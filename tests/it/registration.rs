@@ -28,7 +28,7 @@ fn query(name: &str, keys: &Value) -> String {
     let mut path = format!("/register?resource=default/{name}");
     for (key, value) in keys.as_object().unwrap() {
         let value = value.as_str().unwrap().replace('+', "%2B");
-        path += &format!("&{key}={value}");
+        path.extend(["&", key, "=", &value]);
     }
     path
 }

@@ -91,7 +91,7 @@ impl Control {
     /// When it is refused.
     pub async fn unregister(&self, name: &str) -> Result<()> {
         let path = format!("/register?resource=default/{name}");
-        ok(self.send(Method::DELETE, &path, "").await?)
+        ok(&self.send(Method::DELETE, &path, "").await?)
     }
 
     /// Adds or updates a node of `default/<cluster>`.
@@ -112,7 +112,7 @@ impl Control {
     /// When it is refused.
     pub async fn control_plane(&self, cluster: &str, node: &str) -> Result<()> {
         let labels = json!({"labels": {CONTROL_PLANE: ""}});
-        ok(self.try_node(cluster, node, &labels).await?)
+        ok(&self.try_node(cluster, node, &labels).await?)
     }
 
     /// Adds a worker.
@@ -120,7 +120,7 @@ impl Control {
     /// # Errors
     /// When it is refused.
     pub async fn worker(&self, cluster: &str, node: &str) -> Result<()> {
-        ok(self.try_node(cluster, node, &Value::Null).await?)
+        ok(&self.try_node(cluster, node, &Value::Null).await?)
     }
 
     /// Removes a node.
@@ -129,7 +129,7 @@ impl Control {
     /// When it is refused.
     pub async fn remove_node(&self, cluster: &str, node: &str) -> Result<()> {
         let path = format!("/updateNode?resource=default/{cluster}&nodeName={node}");
-        ok(self.send(Method::DELETE, &path, "").await?)
+        ok(&self.send(Method::DELETE, &path, "").await?)
     }
 
     /// A path's answer.
@@ -183,6 +183,6 @@ pub fn address(answer: &Answer) -> Result<SocketAddr> {
     Ok(SocketAddr::new(host.parse()?, port))
 }
 
-fn ok(answer: Answer) -> Result<()> {
+fn ok(answer: &Answer) -> Result<()> {
     if answer.status == 200 { Ok(()) } else { bail!("{answer}") }
 }

@@ -18,7 +18,7 @@ use crate::slot::Slot;
 use crate::{Access, binary};
 
 /// How long the program may take until it serves: a debug build on a busy machine.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(40);

@@ -18,7 +18,7 @@ const FIRST_PORT: u16 = 12_000;
 #[derive(Debug)]
 pub struct Slot {
     number: u8,
-    _lock: File,
+    lock: File,
 }
 
 impl Slot {
@@ -34,8 +34,8 @@ impl Slot {
             let number = u8::try_from((u16::from(start) + u16::from(step)) % u16::from(SLOTS))?;
             let path = directory.join(number.to_string());
             let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-            let slot = Self { number, _lock: lock };
-            if slot._lock.try_lock().is_ok() && slot.is_silent() {
+            let slot = Self { number, lock };
+            if slot.lock.try_lock().is_ok() && slot.is_silent() {
                 return Ok(slot);
             }
         }

@@ -45,16 +45,12 @@ impl Watch {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
                 return Ok(Some(serde_json::from_slice(&line)?));
             }
-            match self.body.frame().await {
-                Some(frame) => {
-                    if let Ok(data) = frame?.into_data() {
-                        self.rest.extend_from_slice(&data);
-                    }
-                }
-                None => {
-                    ensure!(self.rest.is_empty(), "the watch ended within an event");
-                    return Ok(None);
-                }
+            let Some(frame) = self.body.frame().await else {
+                ensure!(self.rest.is_empty(), "the watch ended within an event");
+                return Ok(None);
+            };
+            if let Ok(data) = frame?.into_data() {
+                self.rest.extend_from_slice(&data);
             }
         }
     }

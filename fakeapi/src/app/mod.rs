@@ -110,9 +110,10 @@ impl App {
             Ok(server) => Some(server.shutdown().await),
             Err(_) => None,
         };
-        match report {
-            Some(report) => info!(?report, "connections have ended"),
-            None => warn!("connections were cut: a request was still opening a port"),
+        if let Some(report) = report {
+            info!(?report, "connections have ended");
+        } else {
+            warn!("connections were cut: a request was still opening a port");
         }
         drop(datapath);
         registry.close_plane(options.keep_addresses).await?;

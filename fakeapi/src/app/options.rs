@@ -21,6 +21,7 @@ pub const CONTROL_PORT: u16 = 3_333;
 
 /// Serve clusters until a signal says to stop.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct RunOptions {
     /// Begin with this many clusters, named default/cluster-00001 and so on
     #[arg(long, default_value_t = 0, value_name = "N")]

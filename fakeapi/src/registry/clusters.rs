@@ -19,6 +19,7 @@ const PARTS: usize = 64;
 type ByAddress = std::collections::HashMap<ClusterAddr, Arc<Cluster>, FixedState>;
 
 /// The clusters there are.
+#[expect(clippy::struct_field_names, reason = "each field is a way to find one")]
 pub(super) struct Clusters {
     by_address: Vec<RwLock<ByAddress>>,
     by_name: RwLock<BTreeMap<ClusterName, Arc<Cluster>>>,

@@ -90,7 +90,7 @@ impl Cluster {
         let change = Change::Remove { node: node.to_owned(), at };
         self.store
             .change_base(|base, revision| {
-                if !base.nodes().get(node).is_some() {
+                if base.nodes().get(node).is_none() {
                     return Err(Refused::Unknown);
                 }
                 self.write_change(revision, &change)?;
