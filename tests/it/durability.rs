@@ -369,3 +369,97 @@ async fn authorities_and_a_wanted_address_survive() {
     let version = session.get("/version").await.unwrap().good().unwrap();
     assert_eq!(version["gitVersion"], "v1.31.2");
 }
+
+/// Starts that end before they are over: what they do to the files must be whole at every moment.
+#[tokio::test]
+async fn a_start_may_be_cut_at_any_moment() {
+    let setup = Setup::new().unwrap();
+    let program = setup.start().await.unwrap();
+    let control = program.control();
+    let mut model = BTreeMap::new();
+    let done = AtomicU64::new(0);
+    for number in 0..6 {
+        fill(control, &format!("c{number}"), &mut model, &done).await.unwrap();
+    }
+    program.kill().unwrap();
+    // Something to repair, so that there is something to be cut in.
+    let files: Vec<PathBuf> =
+        sizes(&setup).into_iter().filter(|(_, size)| *size > 0).map(|(path, _)| path).collect();
+    for path in files.iter().filter(|path| path.extension().is_some_and(|end| end == "log")) {
+        OpenOptions::new().append(true).open(path).unwrap().write_all(b"torn").unwrap();
+    }
+    for after in [5, 15, 30, 60, 90, 120, 180, 250, 350, 500] {
+        setup.interrupted(Duration::from_millis(after)).unwrap();
+    }
+    let program = setup.start().await.unwrap();
+    for (name, known) in &mut model {
+        check(program.control(), name, known).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clusters_that_come_and_go_never_share_an_address() {
+    let setup = Setup::new().unwrap().without_pool();
+    // Few addresses, so that they are used again and again.
+    let pool = format!("{}/27", setup.slot().ip(5, 0));
+    let mut program = setup.args(["--pool", &pool]).start().await.unwrap();
+    for round in 0..3_u64 {
+        let done = Arc::new(AtomicU64::new(0));
+        let mut churners = JoinSet::new();
+        for writer in 0..4 {
+            churners.spawn(churn(*program.control(), format!("r{round}-w{writer}"), done.clone()));
+        }
+        while done.load(Ordering::Relaxed) < 60 + round * 23 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let setup = program.kill().unwrap();
+        let known: Vec<Churned> = churners.join_all().await;
+        program = setup.start().await.unwrap();
+        let clusters = program.control().clusters().await.unwrap();
+        let at: BTreeMap<&str, &str> = clusters
+            .iter()
+            .map(|cluster| {
+                (cluster["address"].as_str().unwrap(), cluster["name"].as_str().unwrap())
+            })
+            .collect();
+        assert_eq!(at.len(), clusters.len(), "an address is given twice: {clusters:?}");
+        for churned in known {
+            for (name, address) in &churned.there {
+                assert_eq!(at.get(address.to_string().as_str()), Some(&name.as_str()));
+            }
+            for name in &churned.gone {
+                assert!(!at.values().any(|there| there == name), "{name} is back");
+            }
+        }
+        for cluster in &clusters {
+            program.control().unregister(cluster["name"].as_str().unwrap()).await.unwrap();
+        }
+    }
+}
+
+/// What was acknowledged of clusters that come and go.
+#[derive(Debug, Default)]
+struct Churned {
+    there: BTreeMap<String, SocketAddr>,
+    gone: Vec<String>,
+}
+
+/// Registers and unregisters until the power goes; at most four clusters are there at once.
+async fn churn(control: Control, prefix: String, done: Arc<AtomicU64>) -> Churned {
+    let mut churned = Churned::default();
+    for number in 0.. {
+        let name = format!("{prefix}-{number}");
+        let Ok(at) = control.register(&name).await else { break };
+        churned.there.insert(name, at);
+        if churned.there.len() > 3 {
+            let (oldest, _) = churned.there.pop_first().unwrap();
+            if control.unregister(&oldest).await.is_err() {
+                // It may be gone or not.
+                break;
+            }
+            churned.gone.push(oldest);
+        }
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+    churned
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use fakeapi::datapath::Datapath;
 use fakeapi_tests::{Program, Setup, binary};
 use futures::TryStreamExt;
+use nix::mount::{MsFlags, mount, umount};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::registration::ports_are_given_and_a_used_one_is_passed_over;
@@ -160,5 +161,63 @@ fn the_route_of_a_pool_goes_at_the_end_unless_it_is_to_stay() {
         if let Some(routes) = routes() {
             assert!(routes.contains("10.98.0.0/16"), "{routes}");
         }
+    });
+}
+
+/// Mounts a filesystem of so many bytes where the data goes, seen by this thread and what it
+/// starts; with `MS_REMOUNT` gives the one there another size.
+fn filesystem(at: &std::path::Path, size: &str, flags: MsFlags) {
+    let options = format!("size={size}");
+    mount(Some("tmpfs"), at, Some("tmpfs"), flags, Some(options.as_str())).unwrap();
+}
+
+#[test]
+fn a_full_disk_refuses_and_loses_nothing() {
+    in_namespace("a_full_disk_refuses_and_loses_nothing", false, async |setup| {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
+        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
+        let data = setup.data_dir();
+        std::fs::create_dir(&data).unwrap();
+        filesystem(&data, "1m", MsFlags::empty());
+        let program = setup.start().await.unwrap();
+        let control = program.control();
+        let mut known = Vec::new();
+        let refused = loop {
+            let name = format!("c{}", known.len());
+            let answer = control.try_register(&name, &serde_json::Value::Null).await.unwrap();
+            match fakeapi_tests::control::address(&answer) {
+                Ok(at) => known.push((name, at)),
+                Err(_) => break answer,
+            }
+            assert!(known.len() < 5_000, "the disk is never full");
+        };
+        assert!(known.len() > 10, "{}", known.len());
+        assert_eq!(refused.status, 500, "{refused}");
+        let cause = refused.headers["x-fakeapi-cause"].to_str().unwrap();
+        assert!(cause.contains("No space left"), "{cause}");
+        // What is there is served, and what cannot be kept is refused.
+        let session = program.access("c0").await.unwrap().connect().await.unwrap();
+        assert_eq!(session.get("/api/v1/namespaces").await.unwrap().status, 200);
+        let maps = "/api/v1/namespaces/default/configmaps";
+        let large = "x".repeat(500_000);
+        let map = serde_json::json!({"metadata": {"name": "m"}, "data": {"large": large}});
+        let full = session.post(maps, &map).await.unwrap();
+        assert!(full.status >= 500, "{full}");
+        assert_eq!(session.get(&format!("{maps}/m")).await.unwrap().status, 404);
+        // Room again: it goes on, without a restart.
+        filesystem(&data, "64m", MsFlags::MS_REMOUNT);
+        session.post(maps, &map).await.unwrap().good().unwrap();
+        let late = format!("c{}", known.len());
+        known.push((late.clone(), control.register(&late).await.unwrap()));
+        let program = program.kill().unwrap().start().await.unwrap();
+        assert_eq!(program.control().clusters().await.unwrap().len(), known.len());
+        for (name, at) in &known {
+            assert_eq!(program.control().register(name).await.unwrap(), *at);
+        }
+        let session = program.access("c0").await.unwrap().connect().await.unwrap();
+        assert_eq!(session.get(&format!("{maps}/m")).await.unwrap().status, 200);
+        drop(program);
+        umount(&data).unwrap();
     });
 }

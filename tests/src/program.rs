@@ -106,6 +106,19 @@ impl Setup {
         Ok(command)
     }
 
+    /// Starts the program and kills it after this time, wherever it is then.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn interrupted(&self, after: Duration) -> Result<()> {
+        let log = fs::File::create(self.home().join("log-interrupted"))?;
+        let mut child = self.command(&self.home().join("ready-interrupted"), log)?.spawn()?;
+        std::thread::sleep(after);
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
     /// Starts the program and waits until it serves.
     ///
     /// # Errors

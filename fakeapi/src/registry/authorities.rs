@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::cluster::{Cluster, Identity, next_generation};
 use super::{Registry, failed};
 use crate::cluster::base::{ClusterBase, ClusterFacts};
+use crate::cluster::baseline::Baseline;
 use crate::cluster::identity::{
     CertificateAuthority, ETCD_CA_NAME, IdentityError, KUBERNETES_CA_NAME,
 };
@@ -106,26 +107,34 @@ impl Registry {
             seed: old.seed,
             created: old.created,
         });
-        cluster.become_known_as(facts, self.shared.baseline.clone(), false)?;
-        cluster.write_registration().await
+        cluster.become_known_as(facts, self.shared.baseline.clone(), false, true)?;
+        cluster.sync().await
     }
 }
 
 impl Cluster {
-    /// Changes who the cluster is, without changing what it holds.
+    /// Changes who the cluster is, without changing what it holds; when `write` says so, it is
+    /// written down first.
     pub(super) fn become_known_as(
         &self,
         facts: Arc<ClusterFacts>,
-        baseline: Arc<crate::cluster::baseline::Baseline>,
+        baseline: Arc<Baseline>,
         provisional: bool,
+        write: bool,
     ) -> Result<(), RegisterError> {
+        let next = Identity { facts: facts.clone(), provisional, generation: next_generation() };
+        // Held from the record to the change: a snapshot between them would lose both.
+        let mut identity = self.identity.write();
+        if write {
+            self.append_registration(&next)?;
+        }
         self.store
             .change_base(|base, _| {
                 *base = ClusterBase::from_state(facts.clone(), baseline, base.state());
                 Ok::<_, std::convert::Infallible>(Vec::new())
             })
             .map_err(failed("the cluster's identity could not be changed"))?;
-        *self.identity.write() = Identity { facts, provisional, generation: next_generation() };
+        *identity = next;
         Ok(())
     }
 }

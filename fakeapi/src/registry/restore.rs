@@ -116,7 +116,8 @@ impl Registry {
         let facts = registration.facts().map_err(|source| RestoreError::Identity { id, source })?;
         if let Some(cluster) = self.clusters.with_id(id) {
             let baseline = self.shared.baseline.clone();
-            cluster.become_known_as(Arc::new(facts), baseline, registration.provisional)?;
+            let provisional = registration.provisional;
+            cluster.become_known_as(Arc::new(facts), baseline, provisional, false)?;
             return Ok(());
         }
         let (name, address) = (facts.name.to_string(), facts.addr);

@@ -69,7 +69,7 @@ impl Registry {
         match self.settle(&cluster).await {
             Ok(()) => Ok(address),
             Err(error) => {
-                // What the journal still has keeps its address, for the next start.
+                // What the journal may have keeps its address, for the next start.
                 if self.clusters.with_id(id).is_none() {
                     self.give_back(address).await;
                 }
@@ -106,10 +106,13 @@ impl Registry {
     /// Writes the registration down and lets clients in.
     async fn settle(&self, cluster: &Arc<Cluster>) -> Result<(), RegisterError> {
         self.clusters.announce(cluster);
-        if let Err(error) = cluster.write_registration().await {
+        let written = cluster.append_registration(&cluster.identity.read());
+        if let Err(error) = written {
             self.clusters.forget(cluster);
             return Err(error);
         }
+        // When this fails, the disk may have the record or not: the cluster stays announced.
+        cluster.sync().await?;
         self.clusters.publish(cluster);
         let arrivals = self.arrivals.get();
         let opened = match arrivals {
@@ -194,17 +197,15 @@ fn unjournalled() -> ClusterId {
 }
 
 impl Cluster {
-    /// Writes down who the cluster is; returns when the disk has it.
-    pub(super) async fn write_registration(&self) -> Result<(), RegisterError> {
-        let identity = self.identity.read().clone();
+    /// Appends who the cluster is to the journal.
+    pub(super) fn append_registration(&self, identity: &Identity) -> Result<(), RegisterError> {
         let registration = Registration::of(&identity.facts, &self.version, identity.provisional);
         let revision = apiserver::storage::Storage::revision(&*self.store);
         let record = Record::Cluster { revision, body: &encode(&registration) };
         self.store
             .log()
             .write(&record)
-            .map_err(failed("the registration could not be written to the journal"))?;
-        self.sync().await
+            .map_err(failed("the registration could not be written to the journal"))
     }
 
     async fn write_end(&self) -> Result<(), RegisterError> {

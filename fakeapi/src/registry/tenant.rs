@@ -1,6 +1,5 @@
 //! A cluster answers its clients.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use apiserver::auth::User;
@@ -61,27 +60,25 @@ impl Tenant for Cluster {
         &self.gone
     }
 
-    fn serve(
+    async fn serve(
         self: Arc<Self>,
         peer: Arc<Peer>,
         request: Request<RequestBody>,
-    ) -> impl Future<Output = Response<Body>> + Send {
-        async move {
-            let user = self.authenticate(&peer, request.headers());
-            let draining = request.extensions().get::<Draining>().cloned();
-            let closing: Closing = Arc::new(move || match draining.clone() {
-                Some(draining) => Box::pin(async move { draining.begun().await }),
-                None => Box::pin(std::future::pending()),
-            });
-            let call = Call {
-                storage: self.storage(),
-                user,
-                address: self.address().to_string().into(),
-                version: self.store.with_base(|base| base.version().clone()),
-                closing,
-            };
-            self.shared.api.handle(&call, request).await
-        }
+    ) -> Response<Body> {
+        let user = self.authenticate(&peer, request.headers());
+        let draining = request.extensions().get::<Draining>().cloned();
+        let closing: Closing = Arc::new(move || match draining.clone() {
+            Some(draining) => Box::pin(async move { draining.begun().await }),
+            None => Box::pin(std::future::pending()),
+        });
+        let call = Call {
+            storage: self.storage(),
+            user,
+            address: self.address().to_string().into(),
+            version: self.store.with_base(|base| base.version().clone()),
+            closing,
+        };
+        self.shared.api.handle(&call, request).await
     }
 }
 
