@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fakeapi_tests::binary;
 use fakeapi_tests::namespace::Namespace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -19,30 +20,6 @@ const START: Duration = Duration::from_mins(1);
 const STOP: Duration = Duration::from_secs(40);
 /// How often a state that is waited for is looked at.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
-
-/// The path of the binary, which is built once for all tests.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| match std::env::var_os("FAKEAPI_BIN") {
-        Some(path) => path.into(),
-        None => build(),
-    })
-}
-
-/// Has cargo build it in the profile of this test.
-fn build() -> PathBuf {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .args(["build", "--quiet", "-p", "fakeapi", "--bin", "fakeapi"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    assert!(cargo.status().unwrap().success(), "the binary can be built");
-    // This test is in target/PROFILE/deps.
-    let here = std::env::current_exe().unwrap();
-    here.ancestors().nth(2).unwrap().join("fakeapi")
-}
 
 /// Where a program keeps its data and its log, beyond its life.
 pub(crate) struct Home(TempDir);
@@ -68,7 +45,7 @@ impl Program {
     /// Runs it in a namespace, with its data in `home`, until it answers.
     pub(crate) fn start(at: &Arc<Namespace>, home: &Home, arguments: &str) -> Self {
         let log = home.log();
-        let mut command = Command::new(binary());
+        let mut command = Command::new(binary::path().unwrap());
         command
             .arg("run")
             .args(arguments.split_whitespace())

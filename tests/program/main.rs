@@ -2,8 +2,6 @@
 //! in another one, a cable between them. Needs root.
 //!
 //! `cargo test -p fakeapi-tests --test program`
-//!
-//! The binary is `FAKEAPI_BIN`, or what cargo builds of this workspace.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod child;
