@@ -201,13 +201,10 @@ fn version_info(version: &str) -> Value {
     })
 }
 
-/// The type of `/openapi/v2` in protobuf, which old clients ask for first.
-const OPENAPI_PROTO: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-
 fn openapi_v2(headers: &HeaderMap) -> Response<Body> {
-    let proto = accepts(headers, |entry| entry.starts_with("application/com.github.proto-openapi"));
-    if proto {
-        return openapi_document(openapi::v2_proto(), OPENAPI_PROTO, headers);
+    let proto = |entry: &str| openapi::V2_PROTO_TYPES.iter().any(|of| entry.starts_with(of));
+    if accepts(headers, proto) {
+        return openapi_document(openapi::v2_proto(), openapi::V2_PROTO_TYPE, headers);
     }
     openapi_document(openapi::v2(), "application/json", headers)
 }

@@ -1,12 +1,13 @@
 //! Clusters to begin with, and what a new user reads.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::warn;
 
 use super::options::RunOptions;
 use crate::netlink::Choice;
@@ -85,25 +86,35 @@ pub(super) async fn announce(
 ) -> Result<()> {
     let control = options.control_address;
     println!("fakeapi serves {} clusters ({choice})", registry.len());
-    println!("register one:   curl -X POST http://{control}/register \\");
-    println!("                  -d '{{\"cluster\":\"demo\",\"namespace\":\"default\"}}'");
-    println!(
-        "give it a node: curl -X PUT http://{control}/updateNode -d '{{\"cluster\":\"demo\",\\"
-    );
-    println!("                  \"namespace\":\"default\",\"nodeName\":\"demo-0\",");
-    println!("                  \"labels\":{{\"{CONTROL_PLANE_LABEL}\":\"\"}}}}'");
-    println!("its kubeconfig: curl http://{control}/kubeconfig?resource=default/demo > demo.yaml");
-    println!("and then:       kubectl --kubeconfig demo.yaml get nodes");
+    println!("a new one, a control plane for it, and its kubeconfig:");
+    println!("  fakeapi register demo");
+    println!("  fakeapi node add demo demo-0 --control-plane");
+    println!("  fakeapi kubeconfig demo > demo.kubeconfig");
+    println!("  kubectl --kubeconfig demo.kubeconfig get nodes");
+    println!("or as FKAS's users do:");
+    println!(r#"  curl http://{control}/register -d '{{"cluster":"demo","namespace":"default"}}'"#);
     let Some(first) = Registrar::clusters(&**registry, None, 1).into_iter().next() else {
         return Ok(());
     };
     let name = ClusterName::new(first.namespace, first.name);
-    let path = options.write_kubeconfig.clone().unwrap_or_else(default_kubeconfig);
-    let kubeconfig = registry.kubeconfig(&name)?;
-    write_private(&path, &kubeconfig)
-        .await
-        .with_context(|| format!("the kubeconfig could not be written to {}", path.display()))?;
-    println!("cluster {name}: kubectl --kubeconfig {} get nodes", path.display());
+    let path = match &options.write_kubeconfig {
+        Some(path) => {
+            write_kubeconfig(registry, &name, path).await?;
+            path.clone()
+        }
+        None if options.clusters > 0 => {
+            let path = default_kubeconfig();
+            // Nobody asked for the file: without it there is the control port.
+            if let Err(error) = write_kubeconfig(registry, &name, &path).await {
+                warn!("{error:#}");
+                return Ok(());
+            }
+            path
+        }
+        None => return Ok(()),
+    };
+    println!("cluster {name} is there:");
+    println!("  kubectl --kubeconfig {} get nodes", path.display());
     Ok(())
 }
 
@@ -111,8 +122,18 @@ fn default_kubeconfig() -> PathBuf {
     std::env::temp_dir().join(format!("fakeapi-{}.kubeconfig", std::process::id()))
 }
 
+async fn write_kubeconfig(
+    registry: &Arc<Registry>,
+    name: &ClusterName,
+    path: &Path,
+) -> Result<()> {
+    write_private(path, &registry.kubeconfig(name)?)
+        .await
+        .with_context(|| format!("the kubeconfig could not be written to {}", path.display()))
+}
+
 /// Writes a file that holds a key: nobody else reads it.
-async fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+async fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use tokio::io::AsyncWriteExt;
     let mut file = tokio::fs::OpenOptions::new()
         .write(true)

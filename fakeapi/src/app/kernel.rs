@@ -18,26 +18,18 @@ pub(super) fn load(options: &RunOptions, choice: &Choice) -> Result<Option<Arc<D
         if !options.edges.is_empty() {
             bail!("--edge needs the kernel side, which --kernel off forbids");
         }
-        info!("the kernel side is off: wildcard listeners take the connections");
+        info!("the kernel side is off: ordinary listeners take the connections");
         return Ok(None);
     }
-    let capabilities = Datapath::probe();
-    let lacks: Vec<String> = [&capabilities.steer, &capabilities.edge]
-        .into_iter()
-        .filter_map(|part| part.as_ref().err().map(ToString::to_string))
-        .collect();
-    if let Some(lack) = lacks.first() {
-        if options.kernel == Kernel::On || !options.edges.is_empty() {
-            bail!("the kernel side cannot be had: {lack}");
+    let must = options.kernel == Kernel::On || !options.edges.is_empty();
+    let datapath = match try_load(options) {
+        Ok(datapath) => datapath,
+        Err(error) if must => return Err(error.context("the kernel side cannot be had")),
+        Err(error) => {
+            warn!("without the kernel side, ordinary listeners take the connections: {error:#}");
+            return Ok(None);
         }
-        warn!("without the kernel side, wildcard listeners take the connections: {lack}");
-        return Ok(None);
-    }
-    let datapath = Datapath::load(datapath::Options {
-        max_addresses: options.max_addresses,
-        refuse: if options.reset { Refuse::Reset } else { Refuse::Drop },
-        answer_ping: true,
-    })?;
+    };
     datapath.set_kernel_log(options.kernel_log)?;
     guard(&datapath, choice)?;
     for link in &options.edges {
@@ -46,6 +38,18 @@ pub(super) fn load(options: &RunOptions, choice: &Choice) -> Result<Option<Arc<D
     }
     info!("the kernel steers connections to the workers that own them");
     Ok(Some(Arc::new(datapath)))
+}
+
+/// Loads the programs where the kernel and this process can have them.
+fn try_load(options: &RunOptions) -> Result<Datapath> {
+    let capabilities = Datapath::probe();
+    capabilities.steer?;
+    capabilities.edge?;
+    Ok(Datapath::load(datapath::Options {
+        max_addresses: options.max_addresses,
+        refuse: if options.reset { Refuse::Reset } else { Refuse::Drop },
+        answer_ping: true,
+    })?)
 }
 
 /// Pools are guarded at the edges; the one address of port mode is the host's own.

@@ -100,7 +100,7 @@ fn packets(out: &mut String, datapath: &Datapath) {
             head(out, "fakeapi_edge_packets_total", "counter", "Packets at the edges, by verdict.");
             for (reason, count) in reasons {
                 let _ =
-                    writeln!(out, "fakeapi_edge_packets_total{{reason=\"{reason:?}\"}} {count}");
+                    writeln!(out, "fakeapi_edge_packets_total{{reason=\"{}\"}} {count}", reason.name());
             }
         }
         Err(error) => tracing::warn!(%error, "the kernel's counters cannot be read"),

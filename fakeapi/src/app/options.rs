@@ -81,11 +81,11 @@ pub struct RunOptions {
     pub edges: Vec<String>,
 
     /// Answer ARP and neighbour solicitations for cluster addresses at these edges
-    #[arg(long, env = "FAKEAPI_NEIGHBOURS", requires = "edges")]
+    #[arg(long, env = "FAKEAPI_NEIGHBOURS")]
     pub neighbours: bool,
 
     /// Answer TCP to free pool addresses at the edges with a reset instead of silence
-    #[arg(long, env = "FAKEAPI_RESET", requires = "edges")]
+    #[arg(long, env = "FAKEAPI_RESET")]
     pub reset: bool,
 
     /// Let the kernel programs log what they decide

@@ -13,6 +13,7 @@ const OLDEST: KernelVersion = KernelVersion { major: 5, minor: 15 };
 /// Bits of the effective capability set (`linux/capability.h`).
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
 /// A kernel's version, as far as features follow it.
@@ -49,8 +50,8 @@ impl fmt::Display for KernelVersion {
 pub enum Lack {
     /// The process may not.
     #[error(
-        "this process lacks {missing}; run as root, or grant it (`setcap cap_bpf,cap_net_admin+ep`, \
-         or `capabilities: {{add: [BPF, NET_ADMIN]}}` in a pod)"
+        "this process lacks {missing}; run as root, or grant it (`setcap cap_bpf,cap_perfmon,cap_net_admin+ep`, \
+         or `capabilities: {{add: [BPF, PERFMON, NET_ADMIN]}}` in a pod)"
     )]
     Capability {
         /// The capabilities that are missing.
@@ -124,8 +125,11 @@ fn missing(status: &str) -> Option<String> {
     let effective = u64::from_str_radix(line.trim(), 16).ok()?;
     let has = |bit: u32| effective & (1 << bit) != 0;
     let mut missing = Vec::new();
-    if !has(CAP_BPF) && !has(CAP_SYS_ADMIN) {
-        missing.push("CAP_BPF");
+    // Without CAP_PERFMON the verifier forbids pointer arithmetic that a parser of packets needs.
+    for (bit, name) in [(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")] {
+        if !has(bit) && !has(CAP_SYS_ADMIN) {
+            missing.push(name);
+        }
     }
     if !has(CAP_NET_ADMIN) {
         missing.push("CAP_NET_ADMIN");
@@ -175,9 +179,10 @@ mod tests {
     #[test]
     fn missing_capabilities_are_named() {
         let status = |bits: u64| missing(&format!("Name:\tx\nCapEff:\t{bits:016x}\n"));
-        assert_eq!(status(0).as_deref(), Some("CAP_BPF and CAP_NET_ADMIN"));
-        assert_eq!(status(1 << CAP_BPF).as_deref(), Some("CAP_NET_ADMIN"));
-        assert_eq!(status(1 << CAP_BPF | 1 << CAP_NET_ADMIN), None);
+        assert_eq!(status(0).as_deref(), Some("CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN"));
+        let bpf = 1 << CAP_BPF | 1 << CAP_PERFMON;
+        assert_eq!(status(bpf).as_deref(), Some("CAP_NET_ADMIN"));
+        assert_eq!(status(bpf | 1 << CAP_NET_ADMIN), None);
         assert_eq!(status(1 << CAP_SYS_ADMIN | 1 << CAP_NET_ADMIN), None);
     }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::options::{FieldValidation, dry_run, field_validation};
 use super::strategy::{self, meta, metadata};
-use super::{cluster_ip, commit, defaults, namespace};
+use super::{cluster_ip, commit, defaults, namespace, node_port};
 use crate::body::Body;
 use crate::catalog::Resource;
 use crate::render;
@@ -54,6 +54,7 @@ pub(super) fn store_new(
     }
     if cluster_ip::is_service(asked) {
         cluster_ip::assign(asked, &mut value)?;
+        node_port::assign(asked, None, &mut value)?;
     }
     let storage = &*asked.call.storage;
     if dry {

@@ -8,6 +8,7 @@ mod delete;
 mod delete_options;
 mod garbage;
 mod namespace;
+mod node_port;
 mod options;
 mod patch;
 mod read;

@@ -9,7 +9,7 @@ use super::commit::{self, Stored};
 use super::create::{self, Incoming, incoming, refused, warn};
 use super::options::dry_run;
 use super::strategy::{self, meta, metadata};
-use super::{cluster_ip, garbage};
+use super::{cluster_ip, garbage, node_port};
 use crate::body::Body;
 use crate::server::Asked;
 use crate::status::Status;
@@ -93,6 +93,9 @@ pub(super) fn change(
     let old = current.value();
     let conditional = check_preconditions(asked, &old, &new)?;
     settle(asked, &old, &mut new, part);
+    if part == Part::Main && cluster_ip::is_service(asked) {
+        node_port::assign(asked, Some(&old), &mut new)?;
+    }
     let causes: Vec<_> = strategy::metadata_faults(asked.resource, &new)
         .into_iter()
         .chain(strategy::immutable_faults(asked.resource, &old, &new))
