@@ -197,3 +197,17 @@ async fn the_version_is_that_of_the_control_plane() {
     let node = session.get("/api/v1/nodes/n0").await.unwrap().good().unwrap();
     assert_eq!(node["status"]["nodeInfo"]["kubeletVersion"], "v1.30.7");
 }
+
+#[tokio::test]
+async fn two_programs_do_not_share_a_port() {
+    let program = program_with(&["c"]).await;
+    let refused = program.setup().rival().unwrap().start().await.unwrap_err().to_string();
+    let said = refused.lines().find(|line| line.contains("fakeapi: ")).unwrap();
+    let port = program.setup().slot().port().to_string();
+    assert!(said.contains(&port) && said.contains("in use"), "{said}");
+    let access = program.access("c").await.unwrap();
+    for _ in 0..20 {
+        let session = access.connect().await.unwrap();
+        assert_eq!(session.get("/readyz").await.unwrap().status, 200);
+    }
+}

@@ -52,6 +52,15 @@ impl Setup {
         })
     }
 
+    /// Another one at the same addresses and port, with data of its own.
+    ///
+    /// # Errors
+    /// When there is no temporary directory.
+    pub fn rival(&self) -> Result<Self> {
+        let home = tempfile::Builder::new().prefix("fakeapi-it-").tempdir()?;
+        Ok(Self { home: Arc::new(home), ..self.clone() })
+    }
+
     /// With further arguments.
     #[must_use]
     pub fn args<T: Into<OsString>>(mut self, args: impl IntoIterator<Item = T>) -> Self {

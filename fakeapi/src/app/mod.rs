@@ -6,7 +6,7 @@ mod metrics;
 mod options;
 mod ready;
 
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,6 +209,9 @@ fn serve(
         (None, Mode::Port) => Listen::ByAddress,
         (None, _) => Listen::Wildcard { port: options.secure_port },
     };
+    if let Listen::Wildcard { port } = listen {
+        alone(port)?;
+    }
     let workers = match options.workers {
         Some(workers) => workers,
         None => Config::workers_of_this_machine()?,
@@ -221,6 +224,17 @@ fn serve(
         None => Ok(()),
     })?;
     Ok(Arc::new(server))
+}
+
+/// Refuses a port of all addresses that somebody listens on. The workers share theirs, which
+/// lets another process of the same user share it too: each would get connections to the
+/// other's clusters.
+fn alone(port: u16) -> Result<()> {
+    let all = (Ipv4Addr::UNSPECIFIED, port);
+    TcpListener::bind(all).with_context(|| {
+        format!("port {port} cannot be had for all addresses; name a --secure-port of its own")
+    })?;
+    Ok(())
 }
 
 /// Lets connections to the clusters that are there already arrive.
