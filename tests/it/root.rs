@@ -221,3 +221,22 @@ fn a_full_disk_refuses_and_loses_nothing() {
         umount(&data).unwrap();
     });
 }
+
+#[test]
+fn two_programs_with_the_kernel_do_not_share_addresses() {
+    in_namespace("two_programs_with_the_kernel_do_not_share_addresses", true, async |setup| {
+        let program = setup.start().await.unwrap();
+        program.control().register("c").await.unwrap();
+        let refused = setup.rival().unwrap().start().await.unwrap_err().to_string();
+        let said = refused.lines().find(|line| line.contains("fakeapi: ")).unwrap();
+        assert!(said.contains(&setup.slot().pool()), "{said}");
+        assert!(said.contains("in use by another fakeapi"), "{said}");
+        // A part of the pool is as bad, until the first is gone.
+        let part = format!("{}/24", setup.slot().ip(0, 0));
+        let rival = setup.rival().unwrap().without_pool();
+        rival.clone().args(["--pool", &part]).start().await.unwrap_err();
+        assert!(serves(&program, "c").await);
+        drop(program);
+        rival.args(["--pool", &part]).start().await.unwrap();
+    });
+}

@@ -1,5 +1,6 @@
 //! The running program: every part is built bottom-up here, owned here, and stopped in order.
 
+mod claim;
 mod demo;
 mod kernel;
 mod metrics;
@@ -16,6 +17,7 @@ use apiserver::{ApiServer, generated};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use claim::Claims;
 pub use metrics::Renderer;
 pub use options::{CONTROL_PORT, FKAS_PORTS, Kernel, PortRange, RunOptions, Sync};
 
@@ -55,6 +57,7 @@ struct App {
     datapath: Option<Arc<Datapath>>,
     server: Arc<Server>,
     control: ControlServer,
+    claims: Claims,
 }
 
 impl App {
@@ -68,6 +71,7 @@ impl App {
         // From here on the real one: port 0 asks for any.
         options.control_address = control.local_addr()?;
         let (journal, replay) = open_journal(&options)?;
+        let claims = claim::claim(&options, &choice)?;
         let registry = Registry::new(Parts {
             shared: Arc::new(shared(&options)?),
             ipam: Ipam::new(plan(&options, &choice))?,
@@ -91,7 +95,7 @@ impl App {
         let figures = metrics::renderer(&registry, &server, datapath.as_ref(), journal.as_ref());
         let control =
             ControlServer::start(control, registry.clone(), figures, fkas::Limits::default())?;
-        Ok(Self { options, choice, registry, datapath, server, control })
+        Ok(Self { options, choice, registry, datapath, server, control, claims })
     }
 
     /// Tells the user what there is and what to do next.
@@ -103,7 +107,7 @@ impl App {
     /// Stops the parts in the reverse order: first nobody comes in, then everybody may finish,
     /// then what was put into the kernel is taken out.
     async fn stop(self) -> Result<()> {
-        let Self { options, choice: _, registry, datapath, server, control } = self;
+        let Self { options, choice: _, registry, datapath, server, control, claims } = self;
         info!("stopping");
         control.shutdown(CONTROL_DRAIN).await;
         let report = match Arc::try_unwrap(server) {
@@ -117,6 +121,7 @@ impl App {
         }
         drop(datapath);
         registry.close_plane(options.keep_addresses).await?;
+        drop(claims);
         Ok(())
     }
 }

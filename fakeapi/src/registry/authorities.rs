@@ -107,7 +107,7 @@ impl Registry {
             seed: old.seed,
             created: old.created,
         });
-        cluster.become_known_as(facts, self.shared.baseline.clone(), false, true)?;
+        cluster.become_known_as(&facts, self.shared.baseline.clone(), false, true)?;
         cluster.sync().await
     }
 }
@@ -117,7 +117,7 @@ impl Cluster {
     /// written down first.
     pub(super) fn become_known_as(
         &self,
-        facts: Arc<ClusterFacts>,
+        facts: &Arc<ClusterFacts>,
         baseline: Arc<Baseline>,
         provisional: bool,
         write: bool,

@@ -117,7 +117,7 @@ impl Registry {
         if let Some(cluster) = self.clusters.with_id(id) {
             let baseline = self.shared.baseline.clone();
             let provisional = registration.provisional;
-            cluster.become_known_as(Arc::new(facts), baseline, provisional, false)?;
+            cluster.become_known_as(&Arc::new(facts), baseline, provisional, false)?;
             return Ok(());
         }
         let (name, address) = (facts.name.to_string(), facts.addr);
