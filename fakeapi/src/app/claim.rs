@@ -56,15 +56,11 @@ pub(super) fn claim(options: &RunOptions, choice: &Choice) -> Result<Claims> {
 }
 
 fn wanted(options: &RunOptions, choice: &Choice) -> Vec<Range> {
-    match (choice.mode, options.ip) {
-        (Mode::Port, Some(ip)) => {
-            vec![Range { pool: IpNet::from(ip), ports: options.ports.0.clone() }]
-        }
-        _ => {
-            let port = options.secure_port;
-            choice.pools.iter().map(|pool| Range { pool: *pool, ports: port..=port }).collect()
-        }
+    if let (Mode::Port, Some(ip)) = (choice.mode, options.ip) {
+        return vec![Range { pool: IpNet::from(ip), ports: options.ports.0.clone() }];
     }
+    let port = options.secure_port;
+    choice.pools.iter().map(|pool| Range { pool: *pool, ports: port..=port }).collect()
 }
 
 /// Addresses, and ports of each.
