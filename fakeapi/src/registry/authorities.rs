@@ -5,10 +5,10 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, Identity, next_generation};
+use super::cluster::{Cluster, Identity};
+use super::record::StandIns;
 use super::{Registry, failed};
 use crate::cluster::base::{ClusterBase, ClusterFacts};
-use crate::cluster::baseline::Baseline;
 use crate::cluster::identity::{
     CertificateAuthority, ETCD_CA_NAME, IdentityError, KUBERNETES_CA_NAME,
 };
@@ -30,8 +30,7 @@ pub trait AuthoritySource: Send + Sync + 'static {
 pub(super) struct Chosen {
     pub(super) ca: CertificateAuthority,
     pub(super) etcd_ca: CertificateAuthority,
-    /// Whether one stands in until the management cluster has the real ones.
-    pub(super) provisional: bool,
+    pub(super) stand_ins: StandIns,
 }
 
 impl Registry {
@@ -44,7 +43,8 @@ impl Registry {
             self.choose(name, request.ca.as_ref(), "ca", KUBERNETES_CA_NAME).await?;
         let (etcd_ca, etcd_stands_in) =
             self.choose(name, request.etcd_ca.as_ref(), "etcd", ETCD_CA_NAME).await?;
-        Ok(Chosen { ca, etcd_ca, provisional: ca_stands_in || etcd_stands_in })
+        let stand_ins = StandIns { ca: ca_stands_in, etcd: etcd_stands_in };
+        Ok(Chosen { ca, etcd_ca, stand_ins })
     }
 
     /// One authority, and whether it only stands in.
@@ -84,58 +84,60 @@ impl Registry {
         &self,
         cluster: &Arc<Cluster>,
     ) -> Result<(), RegisterError> {
-        if self.authorities.is_none() || !cluster.identity.read().provisional {
+        let Identity { facts: old, stand_ins, .. } = cluster.identity.read().clone();
+        if self.authorities.is_none() || !stand_ins.any() {
             return Ok(());
         }
-        let name = cluster.name();
-        let mut real = Vec::new();
-        for purpose in ["ca", "etcd"] {
-            let pem = self.ask(&name, purpose).await?.ok_or_else(|| RegisterError::Secret {
-                cluster: name.clone(),
-                secret: format!("{}-{purpose}", name.name),
-                source: "there is no such Secret yet".into(),
-            })?;
-            real.push(read(&name, purpose, &pem)?);
-        }
-        let (Some(etcd_ca), Some(ca)) = (real.pop(), real.pop()) else { return Ok(()) };
-        let old = cluster.facts();
-        let facts = Arc::new(ClusterFacts {
-            name,
+        let name = &old.name;
+        // What a registration named stays: only what stands in gives way.
+        let ca = if stand_ins.ca { self.real(name, "ca").await? } else { old.ca.clone() };
+        let etcd_ca =
+            if stand_ins.etcd { self.real(name, "etcd").await? } else { old.etcd_ca.clone() };
+        let facts = ClusterFacts {
+            name: name.clone(),
             addr: old.addr,
             ca,
             etcd_ca,
             seed: old.seed,
             created: old.created,
-        });
-        cluster.become_known_as(&facts, self.shared.baseline.clone(), false, true)?;
+        };
+        let identity = Identity::new(facts, StandIns::default());
+        cluster
+            .become_known_as(identity, |identity, revision| cluster.record(identity, revision))
+            .map_err(failed("the registration could not be written to the journal"))?;
         cluster.sync().await
+    }
+
+    /// The authority that must be in the management cluster by now.
+    async fn real(
+        &self,
+        name: &ClusterName,
+        purpose: &'static str,
+    ) -> Result<CertificateAuthority, RegisterError> {
+        let pem = self.ask(name, purpose).await?.ok_or_else(|| RegisterError::Secret {
+            cluster: name.clone(),
+            secret: format!("{}-{purpose}", name.name),
+            source: "there is no such Secret yet".into(),
+        })?;
+        read(name, purpose, &pem)
     }
 }
 
 impl Cluster {
-    /// Changes who the cluster is, without changing what it holds; when `write` says so, it is
-    /// written down first.
-    pub(super) fn become_known_as(
+    /// Changes who the cluster is, without changing what it holds, once `write` has written it
+    /// down at the store's revision. A snapshot has it written and changed, or neither.
+    pub(super) fn become_known_as<E>(
         &self,
-        facts: &Arc<ClusterFacts>,
-        baseline: Arc<Baseline>,
-        provisional: bool,
-        write: bool,
-    ) -> Result<(), RegisterError> {
-        let next = Identity { facts: facts.clone(), provisional, generation: next_generation() };
-        // Held from the record to the change: a snapshot between them would lose both.
-        let mut identity = self.identity.write();
-        if write {
-            self.append_registration(&next)?;
-        }
-        self.store
-            .change_base(|base, _| {
-                *base = ClusterBase::from_state(facts.clone(), baseline, base.state());
-                Ok::<_, std::convert::Infallible>(Vec::new())
-            })
-            .map_err(failed("the cluster's identity could not be changed"))?;
-        *identity = next;
-        Ok(())
+        identity: Identity,
+        write: impl FnOnce(&Identity, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.store.change_base(|base, first| {
+            write(&identity, first - 1)?;
+            let baseline = self.shared.baseline.clone();
+            *base = ClusterBase::from_state(identity.facts.clone(), baseline, base.state());
+            *self.identity.write() = identity;
+            Ok(Vec::new())
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use super::log::ClusterLog;
+use super::record::StandIns;
 use crate::addr::ClusterAddr;
 use crate::cluster::base::{ClusterBase, ClusterFacts};
 use crate::journal::ClusterId;
@@ -35,8 +36,7 @@ pub struct Cluster {
 #[derive(Clone)]
 pub(super) struct Identity {
     pub(super) facts: Arc<ClusterFacts>,
-    /// Whether the authorities stand in until the management cluster has the real ones.
-    pub(super) provisional: bool,
+    pub(super) stand_ins: StandIns,
     /// Differs for every identity that was ever served in this process.
     pub(super) generation: u64,
 }
@@ -44,8 +44,12 @@ pub(super) struct Identity {
 /// Gives every identity its number.
 static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
-pub(super) fn next_generation() -> u64 {
-    GENERATIONS.fetch_add(1, Ordering::Relaxed)
+impl Identity {
+    /// A new identity, unlike all before it.
+    pub(super) fn new(facts: ClusterFacts, stand_ins: StandIns) -> Self {
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        Self { facts: Arc::new(facts), stand_ins, generation }
+    }
 }
 
 impl Cluster {

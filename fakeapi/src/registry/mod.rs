@@ -14,6 +14,8 @@ mod record;
 mod restore;
 mod steps;
 mod tenant;
+#[cfg(test)]
+mod tests;
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};

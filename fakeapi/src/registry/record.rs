@@ -21,13 +21,29 @@ pub(super) struct Registration {
     created: Timestamp,
     /// The version until a control plane says otherwise.
     pub(super) version: String,
-    /// Whether the authorities stand in until the management cluster has the real ones.
     #[serde(default)]
-    pub(super) provisional: bool,
+    pub(super) stand_ins: StandIns,
+}
+
+/// Which authorities stand in until the management cluster has the real ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct StandIns {
+    /// The cluster's own.
+    pub(super) ca: bool,
+    /// That of its etcd members.
+    pub(super) etcd: bool,
+}
+
+impl StandIns {
+    /// Whether any stands in.
+    pub(super) fn any(self) -> bool {
+        self.ca || self.etcd
+    }
 }
 
 impl Registration {
-    pub(super) fn of(facts: &ClusterFacts, version: &str, provisional: bool) -> Self {
+    pub(super) fn of(facts: &ClusterFacts, version: &str, stand_ins: StandIns) -> Self {
         Self {
             name: facts.name.clone(),
             address: facts.addr.0,
@@ -36,7 +52,7 @@ impl Registration {
             seed: facts.seed,
             created: facts.created,
             version: version.to_owned(),
-            provisional,
+            stand_ins,
         }
     }
 

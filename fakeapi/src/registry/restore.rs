@@ -2,12 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::sync::Arc;
 
 use apiserver::storage::{Key, Object, ResourceId, Storage};
 
 use super::Registry;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Identity};
 use super::log::{bytes, names};
 use super::record::{Change, Registration, encode};
 use crate::addr::ClusterAddr;
@@ -54,9 +53,6 @@ pub enum RestoreError {
     /// A record speaks of a cluster that was not registered before.
     #[error("a record speaks of cluster {0:?}, which is not registered")]
     Unregistered(ClusterId),
-    /// The identity could not be put in place.
-    #[error("a cluster cannot take its identity")]
-    Take(#[from] crate::register::RegisterError),
 }
 
 impl Registry {
@@ -115,10 +111,8 @@ impl Registry {
             serde_json::from_slice(body).map_err(|source| RestoreError::Record { id, source })?;
         let facts = registration.facts().map_err(|source| RestoreError::Identity { id, source })?;
         if let Some(cluster) = self.clusters.with_id(id) {
-            let baseline = self.shared.baseline.clone();
-            let provisional = registration.provisional;
-            cluster.become_known_as(&Arc::new(facts), baseline, provisional, false)?;
-            return Ok(());
+            let identity = Identity::new(facts, registration.stand_ins);
+            return cluster.become_known_as(identity, |_, _| Ok(()));
         }
         let (name, address) = (facts.name.to_string(), facts.addr);
         self.ipam.claim(address).map_err(|source| RestoreError::Address {
@@ -126,7 +120,7 @@ impl Registry {
             address,
             source,
         })?;
-        let cluster = self.make(id, facts, &registration.version, registration.provisional);
+        let cluster = self.make(id, facts, &registration.version, registration.stand_ins);
         if source == Source::Snapshot {
             cluster.store.restart_at(revision);
         }
@@ -167,14 +161,15 @@ impl Cluster {
         &self,
         out: &mut dyn FnMut(ClusterId, &Record<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let identity = self.identity.read().clone();
-        let registration = Registration::of(&identity.facts, &self.version, identity.provisional);
         let out = RefCell::new(out);
         let taken_at = Cell::new(0);
         self.store.snapshot(
             |revision, base| {
                 taken_at.set(revision);
-                let body = encode(&registration);
+                // Read under the store's lock, as it is changed: see `become_known_as`.
+                let identity = self.identity.read().clone();
+                let body =
+                    encode(&Registration::of(&identity.facts, &self.version, identity.stand_ins));
                 (out.borrow_mut())(self.id, &Record::Cluster { revision, body: &body })?;
                 let body = encode(&Change::State(base.state()));
                 (out.borrow_mut())(self.id, &Record::Base { revision, body: &body })

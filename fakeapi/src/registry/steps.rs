@@ -1,24 +1,28 @@
 //! The steps of a registration, and of its end.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use apiserver::storage::MemoryStore;
 use jiff::Timestamp;
 use parking_lot::RwLock;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::cluster::{Cluster, Identity, next_generation};
+use super::cluster::{Cluster, Identity};
 use super::log::ClusterLog;
-use super::record::{Registration, encode};
+use super::record::{Registration, StandIns, encode};
 use super::{Registry, failed};
 use crate::addr::ClusterAddr;
 use crate::cluster::base::{ClusterBase, ClusterFacts};
 use crate::cluster::baseline::DEFAULT_VERSION;
+use crate::cluster::identity::CertificateAuthority;
 use crate::ipam::Wanted;
 use crate::journal::{ClusterId, Record};
-use crate::register::{ClusterName, Fault, RegisterError, RegisterRequest};
+use crate::register::{CaPem, ClusterName, Fault, RegisterError, RegisterRequest};
 use crate::serve::ConnectionCount;
 
 /// Answers a registration of a name that is registered: its address, unless something else is
@@ -34,13 +38,15 @@ pub(super) fn registered(
     {
         return invalid("address", format!("the cluster is registered at {}", facts.addr));
     }
-    let differs = |wanted: &Option<crate::register::CaPem>, is: crate::register::CaPem| {
-        wanted.as_ref().is_some_and(|wanted| wanted.certificate.trim() != is.certificate.trim())
+    // Compared as certificates: the same one has many texts.
+    let differs = |wanted: Option<&CaPem>, is: &CertificateAuthority| {
+        let read = |wanted: &CaPem| CertificateDer::from_pem_slice(wanted.certificate.as_bytes());
+        wanted.is_some_and(|wanted| !read(wanted).is_ok_and(|wanted| wanted == is.certificate()))
     };
-    if differs(&request.ca, facts.ca.to_pem()) {
+    if differs(request.ca.as_ref(), &facts.ca) {
         return invalid("ca", "the cluster is registered with another CA".into());
     }
-    if differs(&request.etcd_ca, facts.etcd_ca.to_pem()) {
+    if differs(request.etcd_ca.as_ref(), &facts.etcd_ca) {
         return invalid("etcdCa", "the cluster is registered with another etcd CA".into());
     }
     Ok(facts.addr)
@@ -65,7 +71,7 @@ impl Registry {
         };
         let version = request.version.as_deref().unwrap_or(DEFAULT_VERSION);
         let id = self.journal.as_ref().map_or_else(unjournalled, |journal| journal.allocate());
-        let cluster = self.make(id, facts, version, chosen.provisional);
+        let cluster = self.make(id, facts, version, chosen.stand_ins);
         match self.settle(&cluster).await {
             Ok(()) => Ok(address),
             Err(error) => {
@@ -84,13 +90,12 @@ impl Registry {
         id: ClusterId,
         facts: ClusterFacts,
         version: &str,
-        provisional: bool,
+        stand_ins: StandIns,
     ) -> Arc<Cluster> {
-        let facts = Arc::new(facts);
-        let base = ClusterBase::new(facts.clone(), self.shared.baseline.clone(), version);
+        let identity = Identity::new(facts, stand_ins);
+        let base = ClusterBase::new(identity.facts.clone(), self.shared.baseline.clone(), version);
         let revision = base.initial_revision();
         let log = ClusterLog::new(self.journal.clone(), id);
-        let identity = Identity { facts, provisional, generation: next_generation() };
         Arc::new(Cluster {
             id,
             store: Arc::new(MemoryStore::new(base, log, revision)),
@@ -106,8 +111,7 @@ impl Registry {
     /// Writes the registration down and lets clients in.
     async fn settle(&self, cluster: &Arc<Cluster>) -> Result<(), RegisterError> {
         self.clusters.announce(cluster);
-        let written = cluster.append_registration(&cluster.identity.read());
-        if let Err(error) = written {
+        if let Err(error) = cluster.append_registration() {
             self.clusters.forget(cluster);
             return Err(error);
         }
@@ -198,14 +202,17 @@ fn unjournalled() -> ClusterId {
 
 impl Cluster {
     /// Appends who the cluster is to the journal.
-    pub(super) fn append_registration(&self, identity: &Identity) -> Result<(), RegisterError> {
-        let registration = Registration::of(&identity.facts, &self.version, identity.provisional);
+    fn append_registration(&self) -> Result<(), RegisterError> {
+        let identity = self.identity.read().clone();
         let revision = apiserver::storage::Storage::revision(&*self.store);
-        let record = Record::Cluster { revision, body: &encode(&registration) };
-        self.store
-            .log()
-            .write(&record)
+        self.record(&identity, revision)
             .map_err(failed("the registration could not be written to the journal"))
+    }
+
+    /// Writes down an identity of the cluster.
+    pub(super) fn record(&self, identity: &Identity, revision: u64) -> io::Result<()> {
+        let registration = Registration::of(&identity.facts, &self.version, identity.stand_ins);
+        self.store.log().write(&Record::Cluster { revision, body: &encode(&registration) })
     }
 
     async fn write_end(&self) -> Result<(), RegisterError> {

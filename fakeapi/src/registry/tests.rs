@@ -1,0 +1,85 @@
+//! Registries over a real journal, started again and again.
+
+mod identity;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use apiserver::ApiServer;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use super::{AuthoritySource, Parts, Registry, Shared};
+use crate::cluster::baseline::Baseline;
+use crate::cluster::identity::{CertificateAuthority, ServingKey};
+use crate::ipam::{Ipam, Plan};
+use crate::journal::{Journal, Live, SyncPolicy};
+use crate::register::{CONTROL_PLANE_LABEL, CaPem, ClusterName, NodeSpec};
+use crate::serve::BoxError;
+
+static SHARED: LazyLock<Arc<Shared>> = LazyLock::new(|| {
+    Arc::new(Shared {
+        api: Arc::new(ApiServer::new().unwrap()),
+        baseline: Arc::new(Baseline::new(br#"{"items":[]}"#).unwrap()),
+        serving_key: ServingKey::generate().unwrap(),
+        anonymous_admin: false,
+    })
+});
+
+/// Secrets of a management cluster, by name.
+#[derive(Default)]
+struct Secrets(Mutex<BTreeMap<String, CaPem>>);
+
+impl Secrets {
+    fn put(&self, name: &str, ca: &CaPem) {
+        self.0.lock().insert(name.to_owned(), ca.clone());
+    }
+}
+
+impl AuthoritySource for Secrets {
+    fn authority<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        purpose: &'static str,
+    ) -> BoxFuture<'a, Result<Option<CaPem>, BoxError>> {
+        async move { Ok(self.0.lock().get(&format!("{}-{purpose}", name.name)).cloned()) }.boxed()
+    }
+}
+
+/// A run of the program, as far as clusters are concerned.
+struct Run {
+    registry: Arc<Registry>,
+    journal: Arc<Journal>,
+}
+
+fn start(directory: &Path, secrets: Option<&Arc<Secrets>>) -> Run {
+    let (journal, replay) = Journal::open(directory, SyncPolicy::Never).unwrap();
+    let journal = Arc::new(journal);
+    let pools = vec!["127.64.0.0/24".parse().unwrap()];
+    let registry = Registry::new(Parts {
+        shared: SHARED.clone(),
+        ipam: Ipam::new(Plan::Addresses { pools, port: 6443 }).unwrap(),
+        journal: Some(journal.clone()),
+        authorities: secrets.map(|secrets| secrets.clone() as Arc<dyn AuthoritySource>),
+    });
+    registry.restore(&replay).unwrap();
+    let live: Arc<dyn Live> = registry.clone();
+    journal.attach(&live);
+    Run { registry, journal }
+}
+
+fn named(name: &str) -> ClusterName {
+    ClusterName::new("default", name)
+}
+
+fn authority() -> CaPem {
+    CertificateAuthority::generate("test", Timestamp::now()).unwrap().to_pem()
+}
+
+fn control_plane(name: &str) -> NodeSpec {
+    let labels = BTreeMap::from([(CONTROL_PLANE_LABEL.to_owned(), String::new())]);
+    NodeSpec { name: name.to_owned(), labels, ..NodeSpec::default() }
+}
