@@ -9,6 +9,10 @@ use super::{Compacted, Key, Object, Scope};
 /// The most changes one store remembers.
 pub const HISTORY_EVENTS: usize = 4096;
 
+/// The most bytes of objects that one store remembers its changes by: the newest change is
+/// remembered even if it alone is larger.
+pub const HISTORY_BYTES: usize = 32 << 20;
+
 /// How long a change is remembered at the least-busy end: as etcd's default compaction.
 ///
 /// Checked when something is written, never by a timer.
@@ -51,10 +55,19 @@ pub(super) struct Record {
     pub(super) previous: Option<Arc<Object>>,
 }
 
+impl Record {
+    fn bytes(&self) -> usize {
+        self.object.as_ref().map_or(0, |object| object.json().len())
+    }
+}
+
 /// The changes since `floor`, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct History {
     records: VecDeque<Record>,
+    /// What the records' objects take. One that was there before a record is mostly that of an
+    /// earlier record, or still stored: it is not counted.
+    bytes: usize,
     /// Every change after this revision is here.
     floor: u64,
 }
@@ -63,16 +76,20 @@ impl History {
     /// Begins anew at `revision`: nothing before it can be resumed.
     pub(super) fn restart(&mut self, revision: u64) {
         self.records = VecDeque::new();
+        self.bytes = 0;
         self.floor = revision;
     }
 
     pub(super) fn push(&mut self, record: Record) {
         let now = record.at;
+        self.bytes += record.bytes();
         self.records.push_back(record);
         while self.records.len() > HISTORY_EVENTS
+            || (self.bytes > HISTORY_BYTES && self.records.len() > 1)
             || self.records.front().is_some_and(|r| now.duration_since(r.at) > HISTORY_KEEP)
         {
             if let Some(old) = self.records.pop_front() {
+                self.bytes -= old.bytes();
                 self.floor = old.revision;
             }
         }
@@ -95,6 +112,7 @@ impl History {
     pub(super) fn settle(&mut self, key: &Key, object: &Arc<Object>) {
         for record in self.records.iter_mut().filter(|r| r.object.is_none() && r.key == *key) {
             record.object = Some(object.clone());
+            self.bytes += record.bytes();
         }
     }
 
@@ -109,5 +127,42 @@ impl History {
             before.entry(record.key.clone()).or_insert_with(|| record.previous.clone());
         }
         Ok(before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::storage::ResourceId;
+
+    fn record(revision: u64, object: Option<Arc<Object>>) -> Record {
+        let key = Key::new(ResourceId::of("", "configmaps"), "ns", "c");
+        let at = Instant::now();
+        Record { kind: EventKind::Modified, revision, at, key, object, previous: None }
+    }
+
+    #[test]
+    fn large_objects_are_forgotten_before_many() {
+        let text = "x".repeat(HISTORY_BYTES / 4);
+        let large = Arc::new(Object::encode(&json!({"kind": "K", "data": text})));
+        let mut history = History::default();
+        for revision in 1..=10 {
+            history.push(record(revision, Some(large.clone())));
+        }
+        assert!(history.since(6).is_err());
+        assert_eq!(history.since(7).unwrap().count(), 3);
+        // What the base had to give up counts too.
+        history.push(record(11, None));
+        let key = history.records[0].key.clone();
+        history.settle(&key, &large);
+        assert_eq!(history.bytes, 4 * large.json().len());
+        history.restart(11);
+        assert_eq!(history.bytes, 0);
+        let huge = "x".repeat(HISTORY_BYTES + 1);
+        let huge = Arc::new(Object::encode(&json!({"kind": "K", "data": huge})));
+        history.push(record(12, Some(huge)));
+        assert_eq!(history.since(11).unwrap().count(), 1, "watches still see the newest");
     }
 }

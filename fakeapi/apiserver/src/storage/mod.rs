@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub use base::{Base, BaseChange, NoBase};
 pub use commit::{CommitError, CommitLog, Entry, Expect, NoLog};
-pub use history::{Event, EventKind, HISTORY_EVENTS, HISTORY_KEEP};
+pub use history::{Event, EventKind, HISTORY_BYTES, HISTORY_EVENTS, HISTORY_KEEP};
 pub use key::{Key, ResourceId, Scope};
 pub use memory::MemoryStore;
 pub use object::{Meta, Object};
