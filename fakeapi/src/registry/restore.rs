@@ -1,6 +1,7 @@
 //! The clusters as the journal has them, and the journal's snapshots of them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::io;
 
 use apiserver::storage::{Key, Object, ResourceId, Storage};
@@ -10,10 +11,13 @@ use super::cluster::{Cluster, Identity};
 use super::log::{bytes, names};
 use super::record::{Change, Registration, encode};
 use crate::addr::ClusterAddr;
-use crate::cluster::base::ClusterBase;
+use crate::cluster::base::{ClusterBase, ClusterFacts};
 use crate::cluster::identity::IdentityError;
 use crate::ipam::IpamError;
 use crate::journal::{ClusterId, JournalError, Live, Record, Replay, Source};
+
+/// Clusters that newer ones took the place of.
+type Ids = BTreeSet<ClusterId>;
 
 /// Why the clusters could not be had back.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,15 @@ pub enum RestoreError {
         #[source]
         source: IpamError,
     },
+    /// The journal does not take the end of a cluster that another one superseded.
+    #[error("the end of superseded cluster {id} cannot be written to the journal")]
+    End {
+        /// The cluster.
+        id: ClusterId,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A record speaks of a cluster that was not registered before.
     #[error("a record speaks of cluster {0:?}, which is not registered")]
     Unregistered(ClusterId),
@@ -62,7 +75,12 @@ impl Registry {
     /// # Errors
     /// When a record cannot be read or a cluster cannot have its address.
     pub fn restore(&self, replay: &Replay) -> Result<(), RestoreError> {
-        replay.run(|id, record, source| self.replay(id, &record, source))
+        let mut superseded = Ids::new();
+        replay.run(|id, record, source| self.replay(id, &record, source, &mut superseded))?;
+        let Some(journal) = &self.journal else { return Ok(()) };
+        superseded.into_iter().try_for_each(|id| {
+            journal.append(id, &Record::Gone).map_err(|source| RestoreError::End { id, source })
+        })
     }
 
     fn replay(
@@ -70,9 +88,13 @@ impl Registry {
         id: ClusterId,
         record: &Record<'_>,
         source: Source,
+        superseded: &mut Ids,
     ) -> Result<(), RestoreError> {
+        if superseded.contains(&id) {
+            return Ok(());
+        }
         if let Record::Cluster { revision, body } = record {
-            return self.replay_registration(id, *revision, body, source);
+            return self.replay_registration(id, *revision, body, source, superseded);
         }
         let cluster = self.clusters.with_id(id).ok_or(RestoreError::Unregistered(id))?;
         match record {
@@ -106,6 +128,7 @@ impl Registry {
         revision: u64,
         body: &[u8],
         source: Source,
+        superseded: &mut Ids,
     ) -> Result<(), RestoreError> {
         let registration: Registration =
             serde_json::from_slice(body).map_err(|source| RestoreError::Record { id, source })?;
@@ -113,6 +136,9 @@ impl Registry {
         if let Some(cluster) = self.clusters.with_id(id) {
             let identity = Identity::new(facts, registration.stand_ins);
             return cluster.become_known_as(identity, |_, _| Ok(()));
+        }
+        if !self.supersede(id, &facts, superseded) {
+            return Ok(());
         }
         let (name, address) = (facts.name.to_string(), facts.addr);
         self.ipam.claim(address).map_err(|source| RestoreError::Address {
@@ -128,6 +154,29 @@ impl Registry {
         self.clusters.publish(&cluster);
         Ok(())
     }
+
+    /// Makes room for a cluster that has the name or the address of others, unless one of them is
+    /// newer: then there is no room.
+    ///
+    /// There are such when the end of the older one is not in the journal: the disk failed while
+    /// it was refused or taken away, or nothing is synced and the machine died.
+    fn supersede(&self, id: ClusterId, facts: &ClusterFacts, superseded: &mut Ids) -> bool {
+        let rivals = [self.clusters.named(&facts.name), self.clusters.at(facts.addr)];
+        if rivals.iter().flatten().any(|rival| rival.id > id) {
+            tracing::warn!(cluster = %facts.name, %id, "superseded by a newer cluster");
+            superseded.insert(id);
+            return false;
+        }
+        for rival in rivals.iter().flatten() {
+            if superseded.insert(rival.id) {
+                tracing::warn!(cluster = %rival.name(), id = %rival.id, "superseded by a newer one");
+                self.clusters.withdraw(rival);
+                self.clusters.forget(rival);
+                self.release(rival.address());
+            }
+        }
+        true
+    }
 }
 
 impl Cluster {
@@ -138,7 +187,9 @@ impl Cluster {
         if !matches!(change, Change::State(_)) && revision > self.store.revision() + 1 {
             self.store.restart_at(revision - 1);
         }
+        let mut activates = false;
         let made = self.store.change_base(|base, first| {
+            activates = !base.active();
             Ok::<_, std::convert::Infallible>(match change {
                 Change::State(state) => {
                     *base = ClusterBase::from_state(facts, baseline, state);
@@ -151,6 +202,7 @@ impl Cluster {
             })
         });
         match made {
+            Ok(()) if activates => self.store.forget_unwatched(),
             Ok(()) => {}
             Err(never) => match never {},
         }

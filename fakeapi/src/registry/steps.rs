@@ -170,7 +170,7 @@ impl Registry {
         self.release(address);
     }
 
-    fn release(&self, address: ClusterAddr) {
+    pub(super) fn release(&self, address: ClusterAddr) {
         if let Err(error) = self.ipam.release(address) {
             tracing::error!(%address, %error, "the address was not taken");
         }

@@ -1,6 +1,7 @@
 //! Registries over a real journal, started again and again.
 
 mod identity;
+mod restart;
 
 use std::collections::BTreeMap;
 use std::path::Path;

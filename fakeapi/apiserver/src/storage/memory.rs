@@ -104,13 +104,13 @@ impl<B: Base, L: CommitLog> MemoryStore<B, L> {
 
     /// Applies what a log holds, while the store is being rebuilt.
     ///
-    /// Records must come in the order they were written; watches can resume within them.
+    /// Records must come in the order they were written; watches can resume within them. One at
+    /// or below the clock is of a version whose base took fewer revisions: it is as good as the
+    /// others, but watches from before it must relist.
     pub fn restore(&self, revision: u64, key: Key, object: Option<Object>) {
         let mut state = self.state.lock();
-        if revision <= state.revision {
-            return;
-        }
-        state.revision = revision;
+        let clock = state.revision;
+        state.revision = clock.max(revision);
         let previous = state.stored_or_base(&key);
         let (kind, object) = match (object, &previous) {
             (Some(new), None) => (EventKind::Added, Arc::new(new)),
@@ -119,6 +119,9 @@ impl<B: Base, L: CommitLog> MemoryStore<B, L> {
             (None, None) => return,
         };
         state.apply(kind, key, object, previous);
+        if revision <= clock {
+            state.history.restart(clock);
+        }
     }
 
     /// Sets the clock forward, for a store rebuilt from a snapshot: older watches must relist.

@@ -1,0 +1,103 @@
+//! What the journal has comes back, also when it has what it should not have.
+
+use apiserver::storage::{Key, Object, ResourceId, Storage};
+use serde_json::json;
+
+use super::*;
+use crate::addr::ClusterAddr;
+use crate::cluster::base::ClusterFacts;
+use crate::cluster::baseline::DEFAULT_VERSION;
+use crate::journal::{ClusterId, ObjectBytes, ObjectKey, Record};
+use crate::register::{RegisterRequest, Registrar};
+use crate::registry::record::StandIns;
+
+/// Writes a registration that nobody was told of.
+async fn leave(run: &Run, id: u64, name: &str, address: &str) {
+    let facts = ClusterFacts {
+        name: named(name),
+        addr: ClusterAddr(address.parse().unwrap()),
+        ca: CertificateAuthority::from_pem(&authority()).unwrap(),
+        etcd_ca: CertificateAuthority::from_pem(&authority()).unwrap(),
+        seed: uuid::Uuid::new_v4(),
+        created: Timestamp::now(),
+    };
+    let left = run.registry.make(ClusterId(id), facts, DEFAULT_VERSION, StandIns::default());
+    left.write_registration().await.unwrap();
+}
+
+/// The shards are read one after the other, so either one may come first.
+#[tokio::test]
+async fn the_newest_of_a_name_or_an_address_is_served() {
+    for (older, newer) in [(1, 18), (2, 17)] {
+        let directory = tempfile::tempdir().unwrap();
+        let run = start(directory.path(), None);
+        leave(&run, older, "name", "127.64.0.1:6443").await;
+        leave(&run, newer, "name", "127.64.0.2:6443").await;
+        leave(&run, older + 32, "old", "127.64.0.3:6443").await;
+        leave(&run, newer + 32, "new", "127.64.0.3:6443").await;
+        drop(run);
+        for _ in 0..2 {
+            let run = start(directory.path(), None);
+            let found = run.registry.clusters(None, 10);
+            let found: Vec<_> =
+                found.iter().map(|c| (c.name.as_str(), c.address.to_string())).collect();
+            let expected = [("name", "127.64.0.2:6443"), ("new", "127.64.0.3:6443")]
+                .map(|(name, address)| (name, address.to_owned()));
+            assert_eq!(found, expected);
+            assert_eq!(run.registry.ipam().used(), 2, "what is superseded has no address");
+            assert_eq!(run.journal.stats().clusters, 2, "the journal knows its end");
+        }
+        let run = start(directory.path(), None);
+        let wanted = Some("127.64.0.1:6443".parse().unwrap());
+        let request = RegisterRequest { address: wanted, ..RegisterRequest::default() };
+        run.registry.register(&named("free"), request).await.unwrap();
+    }
+}
+
+fn map(revision: u64) -> Object {
+    Object::encode(&json!({
+        "kind": "ConfigMap", "apiVersion": "v1",
+        "metadata": {"name": "m", "namespace": "default", "resourceVersion": revision.to_string()},
+    }))
+}
+
+/// As after an upgrade to a version whose baseline has more objects.
+#[tokio::test]
+async fn what_an_earlier_version_wrote_at_lower_revisions_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    run.registry.register(&named("c"), RegisterRequest::default()).await.unwrap();
+    let cluster = run.registry.known(&named("c")).unwrap();
+    let clock = cluster.store.revision();
+    let object = map(2);
+    let key = ObjectKey { group: "", resource: "configmaps", namespace: "default", name: "m" };
+    let bytes = ObjectBytes { json: object.json(), rest: object.rest() };
+    let record = Record::Object { revision: 2, key, object: Some(bytes) };
+    run.journal.append(cluster.id, &record).unwrap();
+    drop((cluster, run));
+    let run = start(directory.path(), None);
+    let cluster = run.registry.known(&named("c")).unwrap();
+    let key = Key::new(ResourceId::of("", "configmaps"), "default", "m");
+    assert!(cluster.store.get(&key).is_some());
+    assert!(cluster.store.revision() >= clock);
+}
+
+#[tokio::test]
+async fn an_activation_that_is_replayed_is_not_remembered() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    run.registry.register(&named("c"), RegisterRequest::default()).await.unwrap();
+    let early = run.registry.known(&named("c")).unwrap().store.revision();
+    run.registry.put_node(&named("c"), control_plane("n")).await.unwrap();
+    let nodes = ResourceId::of("", "nodes");
+    let check = |run: &Run| {
+        let cluster = run.registry.known(&named("c")).unwrap();
+        let late = cluster.store.revision();
+        assert!(cluster.store.changes(nodes, early, 1).is_err(), "dozens of events are kept");
+        assert!(cluster.store.changes(nodes, late, 1).is_ok());
+        late
+    };
+    let late = check(&run);
+    drop(run);
+    assert_eq!(check(&start(directory.path(), None)), late);
+}
