@@ -11,7 +11,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -115,7 +115,10 @@ pub(super) fn open_all(
     let mut port = match listen {
         Listen::ByAddress => return Ok((0..workers).map(|_| Vec::new()).collect()),
         Listen::Steered => 0,
-        Listen::Wildcard { port } => port,
+        Listen::Wildcard { port } => {
+            refuse_taken(port)?;
+            port
+        }
     };
     let mut all = Vec::new();
     for worker in 0..workers {
@@ -140,6 +143,21 @@ pub(super) fn open_all(
         all.push(own);
     }
     Ok(all)
+}
+
+/// Refuses a port that somebody listens on. Sockets that share a port share it with those of any
+/// process of the same user: two servers would each get some of the other's connections.
+fn refuse_taken(port: u16) -> Result<(), ListenError> {
+    for ip in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+        let address = SocketAddr::new(ip, port);
+        match open(address, false) {
+            Err(source) if !family_is_absent(&source) => {
+                return Err(ListenError::Bind { address, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A listener of this family, or none on a machine that does not have it.
@@ -293,6 +311,20 @@ mod tests {
             ports.dedup();
             assert_eq!(ports.len(), if distinct { 3 } else { 1 }, "{listen:?}");
         }
+    }
+
+    #[test]
+    fn a_second_server_does_not_share_the_port_of_the_first() {
+        let wildcard = |port| open_all(Listen::Wildcard { port }, 2, &mut |_, _, _| Ok(()));
+        let first = wildcard(0).unwrap();
+        let port = first[0][0].local_addr().unwrap().port();
+        let error = wildcard(port).unwrap_err();
+        let ListenError::Bind { source, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(source.kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        wildcard(port).unwrap();
     }
 
     #[test]
