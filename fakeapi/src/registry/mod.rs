@@ -244,9 +244,14 @@ impl Registrar for Registry {
 
     fn set_fault(&self, name: &ClusterName, fault: Fault) -> Result<(), RegisterError> {
         let cluster = self.known(name)?;
+        // Held until the kernel has it: the end of the cluster waits, and its address with it.
+        let mut is = cluster.fault.write();
+        if cluster.gone.is_cancelled() {
+            return Err(RegisterError::UnknownCluster(name.clone()));
+        }
         let arrivals = self.arrivals.get();
         arrivals.map_or(Ok(()), |arrivals| arrivals.set_fault(cluster.address(), fault))?;
-        *cluster.fault.write() = fault;
+        *is = fault;
         Ok(())
     }
 

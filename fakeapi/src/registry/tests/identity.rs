@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cluster::base::ClusterFacts;
-use crate::register::{RegisterError, RegisterRequest, Registrar};
+use crate::register::{Fault, RegisterError, RegisterRequest, Registrar};
 use crate::registry::cluster::Identity;
 use crate::registry::record::StandIns;
 use crate::registry::steps::registered;
@@ -79,4 +79,20 @@ async fn the_same_certificate_in_another_text_is_the_same_authority() {
     for text in [authority().certificate, "no certificate".to_owned()] {
         assert!(registered(&cluster, &request(text)).is_err());
     }
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_gone_takes_no_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    run.registry.register(&named("c"), RegisterRequest::default()).await.unwrap();
+    let cluster = run.registry.known(&named("c")).unwrap();
+    run.registry.set_fault(&named("c"), Fault::Blackhole).unwrap();
+    run.registry.unregister(&named("c")).await.unwrap();
+    assert_eq!(*cluster.fault.read(), Fault::None);
+    // As a caller sees it who found the cluster just before its end.
+    run.registry.clusters.publish(&cluster);
+    let refused = run.registry.set_fault(&named("c"), Fault::Blackhole).unwrap_err();
+    assert!(matches!(refused, RegisterError::UnknownCluster(_)), "{refused}");
+    assert_eq!(*cluster.fault.read(), Fault::None);
 }
