@@ -1,6 +1,8 @@
 //! Clusters to begin with, and what a new user reads.
 
-use std::io::IsTerminal;
+use std::fs::Permissions;
+use std::io::{IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +18,9 @@ use crate::registry::Registry;
 
 /// How many clusters are made at the same time.
 const AT_ONCE: usize = 64;
+
+/// The mode of a file that only its owner reads.
+const PRIVATE: u32 = 0o600;
 
 /// Makes the clusters that `--clusters` asks for; those that are there stay.
 pub(super) async fn fill(options: &RunOptions, registry: &Arc<Registry>) -> Result<()> {
@@ -84,64 +89,98 @@ pub(super) async fn announce(
     choice: &Choice,
     registry: &Arc<Registry>,
 ) -> Result<()> {
-    let control = options.control_address;
-    println!("fakeapi serves {} clusters ({choice})", registry.len());
-    println!("a new one, a control plane for it, and its kubeconfig:");
-    println!("  fakeapi register demo");
-    println!("  fakeapi node add demo demo-0 --control-plane");
-    println!("  fakeapi kubeconfig demo > demo.kubeconfig");
-    println!("  kubectl --kubeconfig demo.kubeconfig get nodes");
-    println!("or as FKAS's users do:");
-    println!(r#"  curl http://{control}/register -d '{{"cluster":"demo","namespace":"default"}}'"#);
-    let Some(first) = Registrar::clusters(&**registry, None, 1).into_iter().next() else {
-        return Ok(());
-    };
-    let name = ClusterName::new(first.namespace, first.name);
-    let path = match &options.write_kubeconfig {
-        Some(path) => {
-            write_kubeconfig(registry, &name, path).await?;
-            path.clone()
-        }
-        None if options.clusters > 0 => {
-            let path = default_kubeconfig();
-            // Nobody asked for the file: without it there is the control port.
-            if let Err(error) = write_kubeconfig(registry, &name, &path).await {
-                warn!("{error:#}");
-                return Ok(());
-            }
-            path
-        }
-        None => return Ok(()),
-    };
-    println!("cluster {name} is there:");
-    println!("  kubectl --kubeconfig {} get nodes", path.display());
+    let mut text = guide(options, choice, registry.len());
+    if let Some((name, path)) = first_kubeconfig(options, registry).await? {
+        text += &format!(
+            "cluster {name} is there:\n  kubectl --kubeconfig {} get nodes\n",
+            path.display()
+        );
+    }
+    // Whoever reads may be gone: that is no reason to stop serving.
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        warn!(%error, "what to do next could not be shown");
+    }
     Ok(())
+}
+
+fn guide(options: &RunOptions, choice: &Choice, clusters: usize) -> String {
+    let control = options.control_address;
+    format!(
+        r#"fakeapi serves {clusters} clusters ({choice})
+a new one, a control plane for it, its kubeconfig:
+  fakeapi register demo
+  fakeapi node add demo demo-0 --control-plane
+  fakeapi kubeconfig demo > demo.kubeconfig
+  kubectl --kubeconfig demo.kubeconfig get nodes
+or, as FKAS's users do:
+  curl http://{control}/register -d '{{"cluster":"demo","namespace":"default"}}'
+"#
+    )
 }
 
 fn default_kubeconfig() -> PathBuf {
     std::env::temp_dir().join(format!("fakeapi-{}.kubeconfig", std::process::id()))
 }
 
-async fn write_kubeconfig(
+/// Writes the kubeconfig of the first cluster, where one is asked for or a new user may want it.
+async fn first_kubeconfig(
+    options: &RunOptions,
     registry: &Arc<Registry>,
-    name: &ClusterName,
-    path: &Path,
-) -> Result<()> {
-    write_private(path, &registry.kubeconfig(name)?)
+) -> Result<Option<(ClusterName, PathBuf)>> {
+    let Some(first) = Registrar::clusters(&**registry, None, 1).into_iter().next() else {
+        return Ok(None);
+    };
+    let name = ClusterName::new(first.namespace, first.name);
+    let path = match &options.write_kubeconfig {
+        Some(path) => path.clone(),
+        None if options.clusters > 0 => default_kubeconfig(),
+        None => return Ok(None),
+    };
+    let written = write_private(&path, &registry.kubeconfig(&name)?)
         .await
-        .with_context(|| format!("the kubeconfig could not be written to {}", path.display()))
+        .with_context(|| format!("the kubeconfig cannot be written to {}", path.display()));
+    match written {
+        Ok(()) => Ok(Some((name, path))),
+        Err(error) if options.write_kubeconfig.is_some() => Err(error),
+        Err(error) => {
+            // Nobody asked for the file: without it there is the control port.
+            warn!("{error:#}");
+            Ok(None)
+        }
+    }
 }
 
-/// Writes a file that holds a key: nobody else reads it.
+/// Writes a file that holds a key: nobody else reads it, also when it was there before.
 async fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use tokio::io::AsyncWriteExt;
     let mut file = tokio::fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
-        .mode(0o600)
+        .mode(PRIVATE)
         .open(path)
         .await?;
+    // Not for a pipe or a terminal. Refused when the file is another user's.
+    if file.metadata().await?.is_file() {
+        file.set_permissions(Permissions::from_mode(PRIVATE)).await?;
+    }
     file.write_all(text.as_bytes()).await?;
     file.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_else_reads_the_key_in_a_file_that_was_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kubeconfig");
+        std::fs::write(&path, "something longer that was there before").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        write_private(&path, "key").await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "key");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, PRIVATE);
+    }
 }

@@ -6,6 +6,7 @@ mod kernel;
 mod metrics;
 mod options;
 mod ready;
+mod signals;
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -14,12 +15,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use apiserver::{ApiServer, generated};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use claim::Claims;
 pub use metrics::Renderer;
 pub use options::{CONTROL_PORT, FKAS_PORTS, Kernel, PortRange, RunOptions, Sync};
+
+use signals::Signals;
 
 use crate::cluster::baseline::Baseline;
 use crate::cluster::identity::ServingKey;
@@ -41,12 +43,20 @@ const CONTROL_DRAIN: Duration = Duration::from_secs(10);
 /// # Errors
 /// When a part cannot be had; what was begun is undone.
 pub async fn run(options: RunOptions) -> Result<()> {
-    ready::forget(&options).await?;
+    let signals = Signals::take()?;
     let app = App::start(options).await?;
-    app.announce().await?;
-    ready::tell(&app.options).await?;
-    wait_for_signal(app.datapath.clone()).await?;
-    app.stop().await
+    let announced = tokio::select! {
+        announced = app.announce() => announced,
+        () = signals.end() => Ok(()),
+    };
+    if announced.is_ok() {
+        signals.obey(app.datapath.as_deref()).await;
+    }
+    let stopped = app.stop().await;
+    if let (Err(_), Err(error)) = (&announced, &stopped) {
+        warn!(%error, "what was begun could not be undone");
+    }
+    announced.and(stopped)
 }
 
 /// The parts, in the order in which they were built.
@@ -57,6 +67,16 @@ struct App {
     datapath: Option<Arc<Datapath>>,
     server: Arc<Server>,
     control: ControlServer,
+    claims: Claims,
+}
+
+/// What is there before anybody is let in.
+struct Opened {
+    options: RunOptions,
+    choice: Choice,
+    registry: Arc<Registry>,
+    journal: Option<Arc<Journal>>,
+    control: TcpListener,
     claims: Claims,
 }
 
@@ -72,6 +92,8 @@ impl App {
         options.control_address = control.local_addr()?;
         let (journal, replay) = open_journal(&options)?;
         let claims = claim::claim(&options, &choice)?;
+        // Not before: the file may be that of the process that has the port or the data.
+        ready::forget(&options).await?;
         let registry = Registry::new(Parts {
             shared: Arc::new(shared(&options)?),
             ipam: Ipam::new(plan(&options, &choice))?,
@@ -89,6 +111,20 @@ impl App {
         let prepared = netlink::Options { wanted: wanted.clone(), ..netlink::Options::default() };
         let plane = Plane::prepare(choice.mode, &choice.pools, &prepared).await?;
         registry.set_plane(plane).await;
+        let keep = options.keep_addresses;
+        let opened = Opened { options, choice, registry: registry.clone(), journal, control, claims };
+        let started = Self::let_in(opened).await;
+        if started.is_err()
+            && let Err(error) = registry.close_plane(keep).await
+        {
+            warn!(%error, "what was begun could not be undone");
+        }
+        started
+    }
+
+    /// Lets clients and callers in, when everything that is to be there is.
+    async fn let_in(opened: Opened) -> Result<Self> {
+        let Opened { options, choice, registry, journal, control, claims } = opened;
         let datapath = kernel::load(&options, &choice)?;
         let server = serve(&options, &choice, &registry, datapath.as_ref())?;
         open(&options, &choice, &registry, datapath.clone(), &server).await?;
@@ -101,7 +137,8 @@ impl App {
     /// Tells the user what there is and what to do next.
     async fn announce(&self) -> Result<()> {
         demo::fill(&self.options, &self.registry).await?;
-        demo::announce(&self.options, &self.choice, &self.registry).await
+        demo::announce(&self.options, &self.choice, &self.registry).await?;
+        ready::tell(&self.options).await
     }
 
     /// Stops the parts in the reverse order: first nobody comes in, then everybody may finish,
@@ -109,6 +146,9 @@ impl App {
     async fn stop(self) -> Result<()> {
         let Self { options, choice: _, registry, datapath, server, control, claims } = self;
         info!("stopping");
+        if let Err(error) = ready::forget(&options).await {
+            warn!(%error, "the ready file stays behind");
+        }
         control.shutdown(CONTROL_DRAIN).await;
         let report = match Arc::try_unwrap(server) {
             Ok(server) => Some(server.shutdown().await),
@@ -177,9 +217,10 @@ fn default_data_dir() -> Result<PathBuf> {
     }
 }
 
-type Opened = (Option<Arc<Journal>>, Option<Replay>);
+/// The journal and what it held, where one is kept.
+type Kept = (Option<Arc<Journal>>, Option<Replay>);
 
-fn open_journal(options: &RunOptions) -> Result<Opened> {
+fn open_journal(options: &RunOptions) -> Result<Kept> {
     if options.ephemeral {
         return Ok((None, None));
     }
@@ -263,29 +304,5 @@ async fn open(
     };
     arrivals.open_all(&registry.addresses()).await?;
     registry.set_arrivals(arrivals);
-    Ok(())
-}
-
-/// Waits for the signal that asks for an orderly end; a second one ends at once. Until then,
-/// SIGUSR1 switches the log of the kernel programs on and off.
-async fn wait_for_signal(datapath: Option<Arc<Datapath>>) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut switch = signal(SignalKind::user_defined1())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = switch.recv() => kernel::switch_log(datapath.as_deref()),
-        }
-    }
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        warn!("a second signal: ending at once");
-        std::process::exit(130);
-    });
     Ok(())
 }

@@ -9,8 +9,8 @@ use super::options::RunOptions;
 
 /// Writes the ready file: JSON with `control`, the control endpoint's real `IP:PORT`, and `pid`.
 ///
-/// It appears whole, so that a reader that sees it can read it. One that was there goes when
-/// the program starts again: see [`forget`].
+/// It appears whole, so that a reader that sees it can read it. It goes when the program stops,
+/// and at the latest when it starts again: see [`forget`].
 pub(super) async fn tell(options: &RunOptions) -> Result<()> {
     let Some(path) = &options.ready_file else { return Ok(()) };
     let text = json!({"control": options.control_address, "pid": std::process::id()});
@@ -19,12 +19,12 @@ pub(super) async fn tell(options: &RunOptions) -> Result<()> {
         .with_context(|| format!("the ready file {} could not be written", path.display()))
 }
 
-/// Removes the ready file of a former run, which says what is true no more.
+/// Removes the ready file when what it says is true no more.
 pub(super) async fn forget(options: &RunOptions) -> Result<()> {
     let Some(path) = &options.ready_file else { return Ok(()) };
     match tokio::fs::remove_file(path).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove the old {}", path.display()))
+            Err(error).with_context(|| format!("cannot remove the ready file {}", path.display()))
         }
         _ => Ok(()),
     }

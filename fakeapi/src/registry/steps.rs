@@ -219,7 +219,7 @@ fn unjournalled() -> ClusterId {
 
 impl Cluster {
     /// Appends who the cluster is to the journal.
-    fn append_registration(&self) -> Result<(), RegisterError> {
+    pub(super) fn append_registration(&self) -> Result<(), RegisterError> {
         let identity = self.identity.read().clone();
         let revision = apiserver::storage::Storage::revision(&*self.store);
         self.record(&identity, revision)

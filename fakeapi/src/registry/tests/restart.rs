@@ -22,7 +22,8 @@ async fn leave(run: &Run, id: u64, name: &str, address: &str) {
         created: Timestamp::now(),
     };
     let left = run.registry.make(ClusterId(id), facts, DEFAULT_VERSION, StandIns::default());
-    left.write_registration().await.unwrap();
+    left.append_registration().unwrap();
+    left.sync().await.unwrap();
 }
 
 /// The shards are read one after the other, so either one may come first.
