@@ -88,10 +88,10 @@ fn loopback_needs_no_address_and_the_kernel_judges_it_too() {
     // The clients of loopback addresses are on the same machine.
     assert_each_answers(&site.server, &clusters);
     assert_eq!(program.control.handed_over(), 0);
-    assert!(program.control.packets("Steered") >= LOOPBACK as u64);
-    let before = program.control.packets("Unallocated");
+    assert!(program.control.packets("steered") >= LOOPBACK as u64);
+    let before = program.control.packets("unallocated");
     assert_refused(&site.server, &[at("127.90.0.1")], ErrorKind::TimedOut);
-    assert!(program.control.packets("Unallocated") > before);
+    assert!(program.control.packets("unallocated") > before);
     program.kill();
     let program = Program::start(&site.server, &home, arguments);
     assert_each_answers(&site.server, &clusters);

@@ -86,19 +86,19 @@ fn assert_counted(program: &Program) {
     assert_eq!(control.figure("fakeapi_connections_accepted_total"), all);
     assert_eq!(control.figure("fakeapi_requests_total"), all);
     assert_eq!(control.handed_over(), 0);
-    assert!(control.packets("Steered") >= all);
+    assert!(control.packets("steered") >= all);
     // SYN, ACK, hello, finished with the request, FIN: five at the least.
-    assert!(control.packets("Served") >= 5 * all);
-    assert_eq!(control.packets("NoListener"), 0);
-    assert_eq!(control.packets("Blackhole"), 0);
+    assert!(control.packets("served") >= 5 * all);
+    assert_eq!(control.packets("no_listener"), 0);
+    assert_eq!(control.packets("blackhole"), 0);
 }
 
 /// Nobody configured these addresses: ARP, NDP and ping are answered at the edge.
 fn assert_neighbours_answered(site: &Site, program: &Program) {
     let count = |reason| program.control.packets(reason);
-    assert!(count("ArpAnswered") >= 62, "the client's IPv4 neighbours were connected to");
-    assert!(count("NeighbourAnswered") >= 63, "and its IPv6 neighbours");
-    let echoes = count("EchoAnswered");
+    assert!(count("arp_answered") >= 62, "the client's IPv4 neighbours were connected to");
+    assert!(count("neighbour_answered") >= 63, "and its IPv6 neighbours");
+    let echoes = count("echo_answered");
     for (target, is_held) in
         [("10.77.0.7", true), ("fd77::7", true), ("10.77.9.9", true), ("10.77.255.1", false)]
     {
@@ -106,16 +106,16 @@ fn assert_neighbours_answered(site: &Site, program: &Program) {
         let answered = site.client.run(move || ping(ip(target), patience));
         assert_eq!(answered, is_held, "{target}");
     }
-    assert_eq!(count("EchoAnswered"), echoes + 3);
+    assert_eq!(count("echo_answered"), echoes + 3);
 }
 
 /// No SYN-ACK and no reset comes from an address that no cluster has.
 fn assert_unallocated_silent(site: &Site, program: &Program) {
-    let before = program.control.packets("Unallocated");
+    let before = program.control.packets("unallocated");
     site.assert_refused(&FREE.map(at), ErrorKind::TimedOut);
-    let after = program.control.packets("Unallocated");
+    let after = program.control.packets("unallocated");
     assert!(after >= before + FREE.len() as u64, "{before} {after}");
-    assert_eq!(program.control.packets("Refused"), 0);
+    assert_eq!(program.control.packets("refused"), 0);
 }
 
 #[test]
@@ -125,12 +125,12 @@ fn unallocated_addresses_are_reset_when_asked_for() {
     let program = Program::start(&site.server, &home, &format!("{} --reset", arguments()));
     let clusters = program.control.register(&[None, Some(at("fd77::1"))]);
     site.assert_refused(&FREE.map(at), ErrorKind::ConnectionRefused);
-    let refused = program.control.packets("Refused");
+    let refused = program.control.packets("refused");
     assert_eq!(refused, FREE.len() as u64);
     // A port of a cluster's address at which nothing is served is the stack's to refuse.
     let other = SocketAddr::new(clusters[0].at.ip(), 80);
     site.assert_refused(&[other], ErrorKind::ConnectionRefused);
-    assert_eq!(program.control.packets("NotServed"), 1);
+    assert_eq!(program.control.packets("not_served"), 1);
     site.assert_each_answers(&clusters);
     program.stop();
 }

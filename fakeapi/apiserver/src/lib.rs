@@ -13,6 +13,7 @@ mod conversion;
 mod discovery;
 mod finish;
 pub mod generated;
+mod impersonate;
 pub mod json;
 pub mod names;
 pub mod negotiate;

@@ -21,7 +21,7 @@ use crate::selector::FieldSelector;
 use crate::status::Status;
 use crate::storage::Storage;
 use crate::types::TypeTable;
-use crate::{generated, rbac, render, verbs};
+use crate::{generated, impersonate, rbac, render, verbs};
 
 /// How long a request's body may take to arrive.
 pub const BODY_DEADLINE: Duration = Duration::from_mins(1);
@@ -102,7 +102,10 @@ impl ApiServer {
         let plain = form.as_ref().copied().unwrap_or(Form::JSON).whole();
         let answer = async {
             let info = RequestInfo::parse(&parts.method, parts.uri.path(), &query);
-            let user = admit(call, &info, (&parts.method, &query))?;
+            let asking = call.user.as_ref().ok_or_else(Status::unauthorized)?;
+            let other = impersonate::impersonated(&*call.storage, asking, &parts.headers)?;
+            let user = other.as_ref().unwrap_or(asking);
+            admit(call, user, &info, (&parts.method, &query))?;
             match info {
                 RequestInfo::Path(path) => {
                     let form = form.unwrap_or(Form::JSON);
@@ -170,22 +173,22 @@ impl ApiServer {
     }
 }
 
-/// Who asks, when they may.
-fn admit<'a>(
-    call: &'a Call,
+/// Refuses what a user may not do.
+fn admit(
+    call: &Call,
+    user: &User,
     info: &RequestInfo,
     (method, query): (&Method, &Query),
-) -> Result<&'a User, Status> {
-    let user = call.user.as_ref().ok_or_else(Status::unauthorized)?;
+) -> Result<(), Status> {
     if user.is_master() {
-        return Ok(user);
+        return Ok(());
     }
     let info = named(info, query);
     let info = &*info;
     let allowed =
         rbac::allows(&*call.storage, user, info, method.as_str()).map_err(Status::internal)?;
     if allowed {
-        return Ok(user);
+        return Ok(());
     }
     let why = rbac::refusal(user, info, method.as_str());
     Err(match info {

@@ -301,6 +301,8 @@ async fn open(
         listeners: by_address.then(|| Arc::downgrade(server)),
         own_ports: choice.mode == Mode::Port,
         workers: workers.get(),
+        edges: !options.edges.is_empty(),
+        shared_ip: choice.mode == Mode::Port,
     };
     arrivals.open_all(&registry.addresses()).await?;
     registry.set_arrivals(arrivals);

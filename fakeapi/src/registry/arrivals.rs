@@ -24,6 +24,10 @@ pub struct Arrivals {
     pub own_ports: bool,
     /// How many workers share the clusters.
     pub workers: u32,
+    /// Whether packets are judged at an edge, so that a cluster's faults can act.
+    pub edges: bool,
+    /// Whether clusters share an IP: what is done to its packets is done to all of them.
+    pub shared_ip: bool,
 }
 
 impl Arrivals {
@@ -97,9 +101,19 @@ impl Arrivals {
         Ok(Traffic { packets, bytes, dropped })
     }
 
+    /// Why faults cannot act, if they cannot.
+    fn no_faults(&self) -> Option<&'static str> {
+        match (&self.datapath, self.edges, self.shared_ip) {
+            (None, ..) => Some("faults of packets need the kernel side, which is not loaded"),
+            (_, false, _) => Some("faults of packets act at an edge: name a link with --edge"),
+            (_, _, true) => Some("the cluster shares its IP with others, which would fail as well"),
+            (Some(_), true, false) => None,
+        }
+    }
+
     pub(super) fn set_fault(&self, at: ClusterAddr, fault: Fault) -> Result<(), RegisterError> {
-        let Some(datapath) = &self.datapath else {
-            let message = "faults of packets need the kernel side, which is not loaded".to_owned();
+        let Some(datapath) = self.datapath.as_ref().filter(|_| self.no_faults().is_none()) else {
+            let message = self.no_faults().unwrap_or_default().to_owned();
             return Err(RegisterError::Invalid { field: "fault", message });
         };
         let fault = match fault {

@@ -126,7 +126,7 @@ fn prepare(asked: &Asked<'_>, value: &mut Value) -> Result<bool, Status> {
         let name = names::generate_name(base);
         metadata.insert("name".into(), name.into());
     }
-    if metadata.get("resourceVersion").is_some_and(|rv| rv != "" && rv != "0") {
+    if metadata.get("resourceVersion").is_some_and(|rv| !rv.is_null() && rv != "" && rv != "0") {
         return Err(Status::bad_request(
             "resourceVersion should not be set on objects to be created",
         ));
