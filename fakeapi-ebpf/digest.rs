@@ -12,13 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 /// Files, and folders with all their Rust files, that decide what the object is.
-const SOURCES: [&str; 5] = [
-    "Cargo.lock",
-    "Cargo.toml",
-    "common/Cargo.toml",
-    "common/src",
-    "src",
-];
+const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "common/Cargo.toml", "common/src", "src"];
 
 /// The digest of every kernel-side source under `root`, in hexadecimal.
 ///
@@ -58,10 +52,7 @@ fn files(root: &Path) -> io::Result<Vec<PathBuf>> {
             for entry in fs::read_dir(full)? {
                 open.push(path.join(entry?.file_name()));
             }
-        } else if path
-            .extension()
-            .is_some_and(|e| e == "rs" || e == "toml" || e == "lock")
-        {
+        } else if path.extension().is_some_and(|e| e == "rs" || e == "toml" || e == "lock") {
             found.push(path);
         }
     }

@@ -21,10 +21,7 @@ struct Packet {
 impl Packet {
     #[inline(always)]
     fn new(ctx: &XdpContext) -> Self {
-        Self {
-            start: ctx.data(),
-            end: ctx.data_end(),
-        }
+        Self { start: ctx.data(), end: ctx.data_end() }
     }
 
     /// The address of `N` words at `at`, if the packet holds all of them.
@@ -83,10 +80,7 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "sixteen of the bits are enough"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "sixteen of the bits are enough")]
     fn random(&self) -> u16 {
         // SAFETY: the helper takes nothing and touches nothing of ours.
         (unsafe { bpf_get_prandom_u32() }) as u16
@@ -95,10 +89,7 @@ impl Tables for Kernel {
 
 /// Judges a frame, counts it, and does what the verdict says.
 #[inline(always)]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the kernel's numbers here have 32 bits"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the kernel's numbers here have 32 bits")]
 pub(crate) fn judge_frame(ctx: &XdpContext) -> u32 {
     let link = ctx.ingress_ifindex() as u32;
     // Not in the table: the link is being given up.

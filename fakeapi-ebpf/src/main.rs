@@ -6,10 +6,7 @@
     clippy::inline_always,
     reason = "a kernel of 5.15 follows packet pointers only within one function"
 )]
-#![expect(
-    internal_features,
-    reason = "the target has atomic addition, core offers it only there"
-)]
+#![expect(internal_features, reason = "the target has atomic addition, core offers it only there")]
 
 use aya_ebpf::macros::{sk_lookup, xdp};
 use aya_ebpf::programs::{SkLookupContext, XdpContext};

@@ -75,10 +75,7 @@ pub(crate) fn judge_connection(ctx: &SkLookupContext) -> u32 {
         return SK_PASS;
     }
     let (family, address) = connection.destination();
-    let key = DestKey {
-        address,
-        port: connection.port,
-    };
+    let key = DestKey { address, port: connection.port };
     let served = maps::destination(&key);
     let guarded = served.is_none() && maps::guarded(&address);
     let (action, reason) = match steer(family, served, guarded) {

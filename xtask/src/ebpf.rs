@@ -44,11 +44,7 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     fs::create_dir_all(&folder)?;
     fs::write(folder.join(OBJECT), &object)?;
     fs::write(folder.join("MANIFEST"), &manifest)?;
-    println!(
-        "wrote {} ({} bytes)",
-        folder.join(OBJECT).display(),
-        object.len()
-    );
+    println!("wrote {} ({} bytes)", folder.join(OBJECT).display(), object.len());
     Ok(())
 }
 
@@ -76,14 +72,7 @@ fn build(root: &Path) -> anyhow::Result<Vec<u8>> {
     let target = root.join("target");
     let mut cargo = toolchain_command("cargo");
     cargo
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--target",
-            TARGET,
-            "-Zbuild-std=core",
-        ])
+        .args(["build", "--release", "--locked", "--target", TARGET, "-Zbuild-std=core"])
         .arg("--target-dir")
         .arg(&target)
         .env("CARGO_ENCODED_RUSTFLAGS", flags(root)?)
@@ -103,17 +92,11 @@ fn build(root: &Path) -> anyhow::Result<Vec<u8>> {
 fn flags(root: &Path) -> anyhow::Result<OsString> {
     let home = match std::env::var_os("CARGO_HOME") {
         Some(home) => PathBuf::from(home),
-        None => std::env::home_dir()
-            .context("no home folder")?
-            .join(".cargo"),
+        None => std::env::home_dir().context("no home folder")?.join(".cargo"),
     };
     let sysroot = output(toolchain_command("rustc").args(["--print", "sysroot"]))?;
     let mut flags = OsString::new();
-    for (from, to) in [
-        (root, "/src"),
-        (&home, "/cargo"),
-        (Path::new(sysroot.trim()), "/rust"),
-    ] {
+    for (from, to) in [(root, "/src"), (&home, "/cargo"), (Path::new(sysroot.trim()), "/rust")] {
         if !flags.is_empty() {
             flags.push("\u{1f}");
         }
@@ -148,14 +131,9 @@ fn toolchain_command(tool: &str) -> Command {
 }
 
 fn output(command: &mut Command) -> anyhow::Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run {command:?}"))?;
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {
-        bail!(
-            "{command:?} failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(String::from_utf8(output.stdout)?)
 }

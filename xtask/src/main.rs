@@ -1,6 +1,5 @@
 //! The one door for developers.
 
-
 mod e2e;
 mod ebpf;
 mod generate;

@@ -46,11 +46,7 @@ mod tests {
         for old in words {
             for new in words {
                 let sum = |word: u16| finish(add(0, &[0x1234, word].map(u16::to_be)));
-                assert_eq!(
-                    update(sum(old), old, new),
-                    sum(new),
-                    "{old:#06x} -> {new:#06x}"
-                );
+                assert_eq!(update(sum(old), old, new), sum(new), "{old:#06x} -> {new:#06x}");
             }
         }
     }

@@ -296,11 +296,7 @@ pub struct MapShape {
 }
 
 const fn shape<K, V>(name: &'static str) -> MapShape {
-    MapShape {
-        name,
-        key: size_of::<K>(),
-        value: size_of::<V>(),
-    }
+    MapShape { name, key: size_of::<K>(), value: size_of::<V>() }
 }
 
 /// Size of a trie key: a prefix length before the address.
@@ -311,11 +307,7 @@ pub const SHAPES: [MapShape; 8] = [
     shape::<DestKey, DestValue>(DESTS),
     shape::<Address, AddressValue>(ADDRESSES),
     shape::<u32, Count>(COUNTS),
-    MapShape {
-        name: POOLS,
-        key: PREFIX_SIZE,
-        value: size_of::<u32>(),
-    },
+    MapShape { name: POOLS, key: PREFIX_SIZE, value: size_of::<u32>() },
     shape::<u32, u64>(REASONS),
     shape::<u32, u32>(LISTENERS),
     shape::<u32, Config>(CONFIG),
@@ -324,10 +316,7 @@ pub const SHAPES: [MapShape; 8] = [
 
 #[cfg(feature = "user")]
 mod pod {
-    #![expect(
-        unsafe_code,
-        reason = "aya asks for a promise about the bytes of map types"
-    )]
+    #![expect(unsafe_code, reason = "aya asks for a promise about the bytes of map types")]
     use super::{Address, AddressValue, Config, Count, DestKey, DestValue, Edge};
 
     // SAFETY (all): repr(C) or a single array, no padding (sizes asserted above), Copy, 'static,
@@ -357,9 +346,7 @@ mod tests {
     fn reasons_stand_at_their_index_and_have_names_of_their_own() {
         for (index, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(*reason as usize, index);
-            let same = Reason::ALL
-                .iter()
-                .filter(|other| other.name() == reason.name());
+            let same = Reason::ALL.iter().filter(|other| other.name() == reason.name());
             assert_eq!(same.count(), 1, "{}", reason.name());
         }
     }

@@ -26,9 +26,7 @@ pub trait FrameMut: Frame {
 impl Frame for [u8] {
     fn read<const N: usize>(&self, at: usize) -> Option<[u16; N]> {
         let bytes = self.get(at..at.checked_add(2 * N)?)?;
-        Some(core::array::from_fn(|n| {
-            u16::from_ne_bytes([bytes[2 * n], bytes[2 * n + 1]])
-        }))
+        Some(core::array::from_fn(|n| u16::from_ne_bytes([bytes[2 * n], bytes[2 * n + 1]])))
     }
 
     fn length(&self) -> usize {
@@ -147,11 +145,7 @@ pub fn parse<F: Frame + ?Sized>(frame: &F) -> Result<Headers, Malformed> {
         TYPE_ARP => arp(frame, network)?,
         _ => Carried::Other,
     };
-    Ok(Headers {
-        to,
-        network,
-        carried,
-    })
+    Ok(Headers { to, network, carried })
 }
 
 /// A word as a number.
@@ -195,18 +189,9 @@ fn ipv4<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Ip, Malformed> {
     let fragment = number(frame, at + 6)? & 0x3fff != 0;
     let [hops, protocol] = number(frame, at + 8)?.to_be_bytes();
     let whole = at + usize::from(length) <= frame.length();
-    let payload = (header == IPV4_WORD && whole).then_some(Payload {
-        at: at + IPV4,
-        length: length.wrapping_sub(IPV4_WORD),
-    });
-    Ok(Ip {
-        v6: false,
-        destination,
-        protocol,
-        hops,
-        fragment,
-        payload,
-    })
+    let payload = (header == IPV4_WORD && whole)
+        .then_some(Payload { at: at + IPV4, length: length.wrapping_sub(IPV4_WORD) });
+    Ok(Ip { v6: false, destination, protocol, hops, fragment, payload })
 }
 
 #[inline(always)]
@@ -225,27 +210,16 @@ fn ipv6<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Ip, Malformed> {
         protocol,
         hops,
         fragment: protocol == PROTO_FRAGMENT,
-        payload: whole.then_some(Payload {
-            at: at + IPV6,
-            length,
-        }),
+        payload: whole.then_some(Payload { at: at + IPV6, length }),
     })
 }
 
 #[inline(always)]
 fn arp<F: Frame + ?Sized>(frame: &F, at: usize) -> Result<Carried, Malformed> {
     // Ethernet, IPv4, the lengths that belong to them, a request.
-    const REQUEST: [u16; 4] = [
-        1u16.to_be(),
-        TYPE_IPV4.to_be(),
-        u16::from_be_bytes([6, 4]).to_be(),
-        1u16.to_be(),
-    ];
+    const REQUEST: [u16; 4] =
+        [1u16.to_be(), TYPE_IPV4.to_be(), u16::from_be_bytes([6, 4]).to_be(), 1u16.to_be()];
     frame.read::<1>(at + ARP - 2).ok_or(Malformed)?;
     let head = frame.read::<4>(at).ok_or(Malformed)?;
-    Ok(if head == REQUEST {
-        Carried::ArpRequest
-    } else {
-        Carried::Other
-    })
+    Ok(if head == REQUEST { Carried::ArpRequest } else { Carried::Other })
 }

@@ -93,11 +93,7 @@ where
         (asker, from, OVERRIDE | SOLICITED)
     };
     let with_option = payload.length >= SOLICIT + LINK_OPTION;
-    let length = if with_option {
-        SOLICIT + LINK_OPTION
-    } else {
-        SOLICIT
-    };
+    let length = if with_option { SOLICIT + LINK_OPTION } else { SOLICIT };
 
     frame.write(0, to_mac.0)?;
     frame.write(6, own.0)?;
@@ -137,11 +133,7 @@ where
     F: FrameMut + ?Sized,
 {
     let [_, sum] = frame.read::<2>(at)?;
-    let sum = update(
-        u16::from_be(sum),
-        u16::from(asked) << 8,
-        u16::from(answered) << 8,
-    );
+    let sum = update(u16::from_be(sum), u16::from(asked) << 8, u16::from(answered) << 8);
     frame.write(at, [word(answered, 0), sum.to_be()])?;
     Some(frame.length())
 }
@@ -220,10 +212,7 @@ where
     let [a0, a1] = acknowledged;
     let control = word(OFFSET, answer);
     let sum = finish(add(pseudo, &[to, from, s0, s1, a0, a1, control]));
-    frame.write(
-        segment.at,
-        [to, from, s0, s1, a0, a1, control, 0, sum.to_be(), 0],
-    )?;
+    frame.write(segment.at, [to, from, s0, s1, a0, a1, control, 0, sum.to_be(), 0])?;
     Some(segment.at + usize::from(TCP))
 }
 

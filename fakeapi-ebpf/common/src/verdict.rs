@@ -65,12 +65,7 @@ pub struct Judgement {
 
 impl Judgement {
     const fn new(verdict: Verdict, reason: Reason) -> Self {
-        Self {
-            verdict,
-            reason,
-            slot: None,
-            network: 0,
-        }
+        Self { verdict, reason, slot: None, network: 0 }
     }
 
     #[inline(always)]
@@ -100,10 +95,7 @@ where
         Carried::Ip(ip) => judge_ip(frame, &headers, &ip, tables, edge, config),
         Carried::Other => Judgement::pass(Reason::Foreign),
     };
-    Judgement {
-        network: headers.network,
-        ..judged
-    }
+    Judgement { network: headers.network, ..judged }
 }
 
 #[inline(always)]
@@ -214,11 +206,7 @@ where
     if config.has(REFUSE_WITH_RESET)
         && let Some(segment) = refusable(frame, headers, ip)
     {
-        let answer = if ip.v6 {
-            Answer::Reset6(segment)
-        } else {
-            Answer::Reset(segment)
-        };
+        let answer = if ip.v6 { Answer::Reset6(segment) } else { Answer::Reset(segment) };
         return Judgement::new(Verdict::Answer(answer), Reason::Refused);
     }
     Judgement::new(Verdict::Drop, Reason::Unallocated)
@@ -243,11 +231,7 @@ fn is_echo_request<F: Frame + ?Sized>(frame: &F, headers: &Headers, ip: &Ip) -> 
     let Some(payload) = ip.payload else {
         return false;
     };
-    let (protocol, kind) = if ip.v6 {
-        (PROTO_ICMP6, 128)
-    } else {
-        (PROTO_ICMP, 8)
-    };
+    let (protocol, kind) = if ip.v6 { (PROTO_ICMP6, 128) } else { (PROTO_ICMP, 8) };
     ip.protocol == protocol
         && payload.length >= ECHO
         && frame.read::<1>(payload.at) == Some([u16::from_ne_bytes([kind, 0])])

@@ -36,10 +36,7 @@ impl World {
     fn new(fault: u32) -> Self {
         let entry = AddressValue { slot: SLOT, fault };
         let held = [IpAddr::V4(HELD), IpAddr::V6(HELD6)].map(|ip| (Address::from(ip), entry));
-        Self {
-            held: held.into(),
-            random: Cell::new(0),
-        }
+        Self { held: held.into(), random: Cell::new(0) }
     }
 }
 
@@ -49,11 +46,7 @@ impl Tables for World {
     }
 
     fn guarded(&self, address: &Address) -> bool {
-        let bytes: Vec<u8> = address
-            .0
-            .iter()
-            .flat_map(|word| word.to_ne_bytes())
-            .collect();
+        let bytes: Vec<u8> = address.0.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let v4 = bytes[..12] == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
         (v4 && bytes[12..14] == [10, 8]) || bytes[..4] == [0xfd, 0, 0, 8]
     }
@@ -64,16 +57,11 @@ impl Tables for World {
 }
 
 fn edge(flags: u16) -> Edge {
-    Edge {
-        mac: OWN.into(),
-        flags,
-    }
+    Edge { mac: OWN.into(), flags }
 }
 
 fn all() -> Config {
-    Config {
-        flags: REFUSE_WITH_RESET | ANSWER_PING,
-    }
+    Config { flags: REFUSE_WITH_RESET | ANSWER_PING }
 }
 
 fn judged(frame: &[u8]) -> Judgement {
@@ -97,10 +85,7 @@ fn udp(to: Ipv4Addr) -> Vec<u8> {
 }
 
 fn fragment(to: Ipv4Addr) -> Vec<u8> {
-    let ip = V4 {
-        fragment: 0x2000,
-        ..V4::new(CLIENT, to, 1)
-    };
+    let ip = V4 { fragment: 0x2000, ..V4::new(CLIENT, to, 1) };
     ethernet(OWN, &[], IPV4, &ip.packet(&[8, 0, 0, 0, 0, 0, 0, 0]))
 }
 
@@ -110,16 +95,8 @@ fn fragment6(to: Ipv6Addr) -> Vec<u8> {
 }
 
 fn with_options(to: Ipv4Addr) -> Vec<u8> {
-    let ip = V4 {
-        options: 2,
-        ..V4::new(CLIENT, to, 6)
-    };
-    ethernet(
-        OWN,
-        &[],
-        IPV4,
-        &ip.packet(&segment(|n| ip.pseudo(n), SYN, &[])),
-    )
+    let ip = V4 { options: 2, ..V4::new(CLIENT, to, 6) };
+    ethernet(OWN, &[], IPV4, &ip.packet(&segment(|n| ip.pseudo(n), SYN, &[])))
 }
 
 /// Fails unless the frame has this reason, behind no, one and two tags.
@@ -146,17 +123,9 @@ fn frames_for_a_cluster() {
     assert_reason(Fragment, "fragment, IPv6", &fragment6(HELD6));
     assert_reason(EchoAnswered, "ping", &ping_v4(CLIENT, HELD, b"abc"));
     assert_reason(EchoAnswered, "ping, IPv6", &ping_v6(CLIENT6, HELD6, b"abc"));
-    assert_reason(
-        Served,
-        "ping from nowhere",
-        &ping_v4(Ipv4Addr::UNSPECIFIED, HELD, b""),
-    );
+    assert_reason(Served, "ping from nowhere", &ping_v4(Ipv4Addr::UNSPECIFIED, HELD, b""));
     assert_reason(Served, "ping from a group", &ping_v4(group, HELD, b""));
-    assert_reason(
-        Served,
-        "ping from a group, IPv6",
-        &ping_v6(group6, HELD6, b""),
-    );
+    assert_reason(Served, "ping from a group, IPv6", &ping_v6(group6, HELD6, b""));
 }
 
 #[test]
@@ -179,17 +148,11 @@ fn frames_for_somebody_else() {
         ("tcp", tcp_v4(CLIENT, ELSEWHERE, SYN, b"")),
         ("tcp, IPv6", tcp_v6(CLIENT6, ELSEWHERE6, SYN, b"")),
         ("ping", ping_v4(CLIENT, ELSEWHERE, b"")),
-        (
-            "arp announcement of a cluster's address",
-            who_has(HELD, HELD),
-        ),
+        ("arp announcement of a cluster's address", who_has(HELD, HELD)),
         ("arp", who_has(CLIENT, ELSEWHERE)),
         ("solicitation", solicit(CLIENT6, ELSEWHERE6, false)),
         ("mapped address", tcp_v6(CLIENT6, mapped, SYN, b"")),
-        (
-            "solicitation for a mapped address",
-            solicit(CLIENT6, mapped, false),
-        ),
+        ("solicitation for a mapped address", solicit(CLIENT6, mapped, false)),
         ("unknown ethertype", ethernet(OWN, &[], 0x88cc, &[0; 50])),
         ("802.3 length", ethernet(OWN, &[], 50, &[0; 50])),
     ] {
@@ -201,25 +164,13 @@ fn frames_for_somebody_else() {
 fn questions_for_neighbours() {
     use Reason::{ArpAnswered, NeighbourAnswered, Unallocated};
     assert_reason(ArpAnswered, "arp", &who_has(CLIENT, HELD));
-    assert_reason(
-        ArpAnswered,
-        "arp probe",
-        &who_has(Ipv4Addr::UNSPECIFIED, HELD),
-    );
+    assert_reason(ArpAnswered, "arp probe", &who_has(Ipv4Addr::UNSPECIFIED, HELD));
     assert_reason(Unallocated, "arp for nobody", &who_has(CLIENT, FREE));
-    assert_reason(
-        NeighbourAnswered,
-        "solicitation",
-        &solicit(CLIENT6, HELD6, false),
-    );
+    assert_reason(NeighbourAnswered, "solicitation", &solicit(CLIENT6, HELD6, false));
     assert_reason(NeighbourAnswered, "unicast", &solicit(CLIENT6, HELD6, true));
     let probe = solicit(Ipv6Addr::UNSPECIFIED, HELD6, false);
     assert_reason(NeighbourAnswered, "duplicate detection", &probe);
-    assert_reason(
-        Unallocated,
-        "solicitation for nobody",
-        &solicit(CLIENT6, FREE6, false),
-    );
+    assert_reason(Unallocated, "solicitation for nobody", &solicit(CLIENT6, FREE6, false));
 }
 
 #[test]
@@ -272,10 +223,7 @@ fn frames_to_another_machine_are_left_alone() {
         let mut frame = frame;
         frame[..6].copy_from_slice(&other);
         let judged = judged(&frame);
-        assert_eq!(
-            (judged.verdict, judged.reason),
-            (Verdict::Pass, Reason::Foreign)
-        );
+        assert_eq!((judged.verdict, judged.reason), (Verdict::Pass, Reason::Foreign));
     }
 }
 
@@ -299,10 +247,7 @@ fn faults_drop_their_share() {
     assert_eq!(reason(0, 0), (Reason::Served, false, slot));
     assert_eq!(reason(100, 99), (Reason::Lossy, true, slot));
     assert_eq!(reason(100, 100), (Reason::Served, false, slot));
-    assert_eq!(
-        reason(DROP_ALL - 1, u16::MAX),
-        (Reason::Served, false, slot)
-    );
+    assert_eq!(reason(DROP_ALL - 1, u16::MAX), (Reason::Served, false, slot));
     assert_eq!(reason(DROP_ALL, u16::MAX), (Reason::Blackhole, true, slot));
 }
 
@@ -319,10 +264,7 @@ fn connections_go_to_their_worker_or_nowhere() {
 fn an_arp_reply_says_where_we_are() {
     let own = [2, 1, 1, 1, 1, 1];
     let mut frame = who_has(CLIENT, HELD);
-    let edge = Edge {
-        mac: own.into(),
-        flags: ANSWER_NEIGHBOURS,
-    };
+    let edge = Edge { mac: own.into(), flags: ANSWER_NEIGHBOURS };
     reply::write(frame.as_mut_slice(), 14, Answer::Arp, edge).unwrap();
     let mut expected = [PEER, own].concat();
     expected.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 2]);
@@ -360,10 +302,7 @@ fn a_duplicate_is_told_to_everybody() {
     let frame = answered(&solicit(Ipv6Addr::UNSPECIFIED, HELD6, false));
     assert_sums(&frame);
     assert_eq!(frame[..6], [0x33, 0x33, 0, 0, 0, 1]);
-    assert_eq!(
-        frame[38..54],
-        Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).octets()
-    );
+    assert_eq!(frame[38..54], Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).octets());
     assert_eq!(frame[58], 0x20, "override, not solicited");
 }
 
@@ -404,13 +343,7 @@ fn a_reset_is_one_the_peer_will_accept() {
     // Flags, data, expected sequence, acknowledgement and flags.
     let table = [
         (SYN, &b""[..], 0, sequence.wrapping_add(1), RST | ACK),
-        (
-            SYN | FIN,
-            b"twenty bytes of data",
-            0,
-            sequence.wrapping_add(22),
-            RST | ACK,
-        ),
+        (SYN | FIN, b"twenty bytes of data", 0, sequence.wrapping_add(22), RST | ACK),
         (0, b"x", 0, sequence.wrapping_add(1), RST | ACK),
         (ACK, b"xyz", 0x0102_0304, 0, RST),
         (SYN | ACK, b"", 0x0102_0304, 0, RST),
@@ -422,11 +355,7 @@ fn a_reset_is_one_the_peer_will_accept() {
         ] {
             assert_sums(&frame);
             assert_eq!(frame.len(), tcp + 20);
-            assert_eq!(
-                frame[tcp..tcp + 4],
-                [0x19, 0x2b, 0x9c, 0x40],
-                "ports exchanged"
-            );
+            assert_eq!(frame[tcp..tcp + 4], [0x19, 0x2b, 0x9c, 0x40], "ports exchanged");
             assert_eq!(number(&frame[tcp + 4..tcp + 8]), expected_sequence);
             assert_eq!(number(&frame[tcp + 8..tcp + 12]), expected_ack);
             assert_eq!((frame[tcp + 12], frame[tcp + 13]), (5 << 4, expected_flags));
@@ -470,17 +399,10 @@ fn frames_cut_anywhere_harm_nobody() {
     ];
     for frame in ours {
         assert!(matches!(judged(&frame).verdict, Verdict::Answer(_)));
-        let needed = if frame[12..14] == ARP.to_be_bytes() {
-            42
-        } else {
-            frame.len()
-        };
+        let needed = if frame[12..14] == ARP.to_be_bytes() { 42 } else { frame.len() };
         for length in 0..needed {
             let verdict = judged(&frame[..length]).verdict;
-            assert!(
-                !matches!(verdict, Verdict::Answer(_)),
-                "{length} of {frame:x?}"
-            );
+            assert!(!matches!(verdict, Verdict::Answer(_)), "{length} of {frame:x?}");
         }
     }
 }

@@ -48,9 +48,7 @@ fn read(headers: &HeaderMap) -> Result<Option<User>, Status> {
         return Ok(None);
     }
     if user.name.is_empty() {
-        return Err(Status::bad_request(
-            "requested impersonation without impersonating a user",
-        ));
+        return Err(Status::bad_request("requested impersonation without impersonating a user"));
     }
     if user.groups.is_empty()
         && let Some(account) = user.name.strip_prefix("system:serviceaccount:")
@@ -71,7 +69,8 @@ fn check(storage: &dyn Storage, user: &User, wanted: &User) -> Result<(), Status
     if user.is_master() {
         return Ok(());
     }
-    let account = wanted.name.strip_prefix("system:serviceaccount:").and_then(|a| a.split_once(':'));
+    let account =
+        wanted.name.strip_prefix("system:serviceaccount:").and_then(|a| a.split_once(':'));
     let namespace = account.map(|(namespace, _)| namespace);
     let rules = rbac::rules_of(storage, user, namespace).map_err(Status::internal)?;
     let may = |group: &str, resource: &str, subresource: &str, name: &str| {
@@ -142,7 +141,10 @@ mod tests {
         for (sent, name, groups) in cases {
             let sent: Vec<(&'static str, &'static str)> = sent.to_vec();
             let user = impersonated(&store, &master, &headers(&sent)).unwrap().unwrap();
-            assert_eq!((user.name.as_str(), user.groups.as_slice()), (name, &groups.iter().map(|g| (*g).to_owned()).collect::<Vec<_>>()[..]));
+            assert_eq!(
+                (user.name.as_str(), user.groups.as_slice()),
+                (name, &groups.iter().map(|g| (*g).to_owned()).collect::<Vec<_>>()[..])
+            );
         }
         assert_eq!(impersonated(&store, &master, &headers(&[])).unwrap(), None);
         let refused = impersonated(&store, &master, &headers(&[("impersonate-group", "x")]));

@@ -99,8 +99,11 @@ fn packets(out: &mut String, datapath: &Datapath) {
         Ok(reasons) => {
             head(out, "fakeapi_edge_packets_total", "counter", "Packets at the edges, by verdict.");
             for (reason, count) in reasons {
-                let _ =
-                    writeln!(out, "fakeapi_edge_packets_total{{reason=\"{}\"}} {count}", reason.name());
+                let _ = writeln!(
+                    out,
+                    "fakeapi_edge_packets_total{{reason=\"{}\"}} {count}",
+                    reason.name()
+                );
             }
         }
         Err(error) => tracing::warn!(%error, "the kernel's counters cannot be read"),

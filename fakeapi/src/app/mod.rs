@@ -112,7 +112,8 @@ impl App {
         let plane = Plane::prepare(choice.mode, &choice.pools, &prepared).await?;
         registry.set_plane(plane).await;
         let keep = options.keep_addresses;
-        let opened = Opened { options, choice, registry: registry.clone(), journal, control, claims };
+        let opened =
+            Opened { options, choice, registry: registry.clone(), journal, control, claims };
         let started = Self::let_in(opened).await;
         if started.is_err()
             && let Err(error) = registry.close_plane(keep).await

@@ -57,10 +57,7 @@ impl Verdict {
             "failure" => false,
             _ => return None,
         };
-        Some(Self {
-            success,
-            counts: counts.to_owned(),
-        })
+        Some(Self { success, counts: counts.to_owned() })
     }
 }
 
@@ -86,11 +83,7 @@ pub(super) fn boot(version: &str, kernel: &Path, initramfs: &Path) -> Result<Ver
     let mut command = Command::new("qemu-system-x86_64");
     command.args(machine.split(' '));
     command.args("-display none -monitor none -serial stdio".split(' '));
-    command
-        .arg("-kernel")
-        .arg(kernel)
-        .arg("-initrd")
-        .arg(initramfs);
+    command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
     command.args(["-append", COMMAND_LINE]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut machine = Machine(command.spawn().context("could not start QEMU")?);
@@ -179,9 +172,7 @@ mod tests {
         assert_eq!(verdict.to_string(), "success: 12 passed 0 failed 1 skipped");
         let verdict = watched(&["vm: failure 1 passed 2 failed 0 skipped"], minute).unwrap();
         assert!(!verdict.is_success());
-        let error = watched(&["it says vm: success"], minute)
-            .unwrap_err()
-            .to_string();
+        let error = watched(&["it says vm: success"], minute).unwrap_err().to_string();
         assert_eq!(error, "the guest ended without a verdict");
         let panic = "[ 1.0] Kernel panic - not syncing: no init";
         let error = watched(&[panic, line], minute).unwrap_err().to_string();
@@ -191,9 +182,7 @@ mod tests {
     #[test]
     fn a_silent_guest_meets_its_deadline() {
         let (sender, receiver) = sync_channel::<String>(LINES);
-        let error = watch("test", &receiver, Instant::now())
-            .unwrap_err()
-            .to_string();
+        let error = watch("test", &receiver, Instant::now()).unwrap_err().to_string();
         assert_eq!(error, "the guest did not end within 900 s");
         drop(sender);
     }

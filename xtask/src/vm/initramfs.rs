@@ -51,11 +51,7 @@ struct Archive<W> {
 
 impl<W: Write> Archive<W> {
     fn new(out: W) -> Self {
-        Self {
-            out,
-            inode: 0,
-            folders: BTreeSet::new(),
-        }
+        Self { out, inode: 0, folders: BTreeSet::new() }
     }
 
     /// Copies a file of the host, with the folders above it.
@@ -111,18 +107,9 @@ impl<W: Write> Archive<W> {
         let (owner, group, links, modified) = (0, 0, 1, 0);
         let (device_major, device_minor, checksum) = (0, 0, 0);
         let mut head = b"070701".to_vec();
-        let numbers = [
-            self.inode,
-            mode,
-            owner,
-            group,
-            links,
-            modified,
-            size,
-            device_major,
-        ]
-        .into_iter()
-        .chain([device_minor, major, minor, name_size, checksum]);
+        let numbers = [self.inode, mode, owner, group, links, modified, size, device_major]
+            .into_iter()
+            .chain([device_minor, major, minor, name_size, checksum]);
         for number in numbers {
             write!(head, "{number:08x}")?;
         }
@@ -146,9 +133,7 @@ mod tests {
     #[test]
     fn an_entry_has_the_newc_form() {
         let mut out = Vec::new();
-        Archive::new(&mut out)
-            .entry("ab", PROGRAM, (0, 0), b"hello")
-            .unwrap();
+        Archive::new(&mut out).entry("ab", PROGRAM, (0, 0), b"hello").unwrap();
         let head = "070701000000010000_81ed00000000000000000000000100000000_00000005_0000000000000\
                     000_0000000000000000_00000003_00000000"
             .replace('_', "");
@@ -167,9 +152,7 @@ mod tests {
         archive.finish().unwrap();
         let text = String::from_utf8(out).unwrap();
         let entries = text.split("070701").skip(1);
-        let names: Vec<_> = entries
-            .map(|entry| entry[104..].trim_end_matches('\0'))
-            .collect();
+        let names: Vec<_> = entries.map(|entry| entry[104..].trim_end_matches('\0')).collect();
         assert_eq!(names, ["a", "a/b", "a/b/one", "a/b/two", "TRAILER!!!"]);
     }
 }

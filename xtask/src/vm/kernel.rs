@@ -13,12 +13,7 @@ use super::tools;
 const MIRROR: &str = "file:/var/cache/debian-mirror";
 
 /// Suites that have a kernel between them: 6.1, 6.12 and what backports carry.
-const SUITES: [&str; 4] = [
-    "bookworm",
-    "bookworm-backports",
-    "trixie",
-    "trixie-backports",
-];
+const SUITES: [&str; 4] = ["bookworm", "bookworm-backports", "trixie", "trixie-backports"];
 
 /// Debian's key for its archive, on every Debian host.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -40,12 +35,7 @@ pub(super) fn fetch(version: &str, folder: &Path) -> Result<Kernel> {
     if !root.exists() {
         let package = download(version, folder)?;
         let unpacking = folder.join("unpacking");
-        tools::run(
-            Command::new("dpkg-deb")
-                .arg("-x")
-                .arg(package)
-                .arg(&unpacking),
-        )?;
+        tools::run(Command::new("dpkg-deb").arg("-x").arg(package).arg(&unpacking))?;
         // Renamed when whole, so that an interrupted run is not taken for a cached one.
         fs::rename(unpacking, &root)?;
     }
@@ -73,10 +63,7 @@ fn download(version: &str, folder: &Path) -> Result<PathBuf> {
     eprintln!("vm {version}: asking Debian for its kernels");
     tools::run(&mut apt.command("apt-get", &["-qq", "update"]))?;
     // The cloud flavour is a third of the size, and has all the modules we load.
-    let pattern = format!(
-        "^linux-image-{}[.].*cloud-amd64-unsigned$",
-        version.replace('.', "[.]")
-    );
+    let pattern = format!("^linux-image-{}[.].*cloud-amd64-unsigned$", version.replace('.', "[.]"));
     let found = tools::run(&mut apt.command("apt-cache", &["search", "--names-only", &pattern]))?;
     let names = found.lines().filter_map(|line| line.split(' ').next());
     let newest = names.max_by(|a, b| by_numbers(a, b));
@@ -132,9 +119,7 @@ impl Apt {
 /// The mirror of the system's own sources, so that a proxy set up there is used.
 fn mirror() -> String {
     let sources = fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default();
-    let uris = sources
-        .lines()
-        .filter_map(|line| line.strip_prefix("URIs:"));
+    let uris = sources.lines().filter_map(|line| line.strip_prefix("URIs:"));
     let mirror = uris.map(str::trim).find(|uri| !uri.contains("security"));
     mirror.unwrap_or(MIRROR).to_owned()
 }
@@ -142,9 +127,7 @@ fn mirror() -> String {
 /// Orders package names by the numbers in them, so that 6.1.0-9 comes before 6.1.0-50.
 fn by_numbers(a: &str, b: &str) -> Ordering {
     let numbers = |name: &str| -> Vec<u64> {
-        name.split(|c: char| !c.is_ascii_digit())
-            .filter_map(|digits| digits.parse().ok())
-            .collect()
+        name.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
     };
     numbers(a).cmp(&numbers(b))
 }
@@ -160,10 +143,7 @@ mod tests {
             "linux-image-6.1.0-50-cloud-amd64-unsigned",
             "linux-image-6.1.0-47-cloud-amd64-unsigned",
         ];
-        assert_eq!(
-            names.iter().max_by(|a, b| by_numbers(a, b)),
-            Some(&names[1])
-        );
+        assert_eq!(names.iter().max_by(|a, b| by_numbers(a, b)), Some(&names[1]));
         let newer = "linux-image-6.12.107+deb13-cloud-amd64-unsigned";
         let older = "linux-image-6.12.95+deb12-cloud-amd64-unsigned";
         assert_eq!(by_numbers(newer, older), Ordering::Greater);

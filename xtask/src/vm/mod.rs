@@ -29,10 +29,7 @@ const MODULES: [&str; 2] = ["dummy", "veth"];
 /// # Errors
 /// When something is missing (the message says what to install), or any guest failed.
 pub(crate) fn run(versions: &[String]) -> Result<()> {
-    ensure!(
-        cfg!(target_arch = "x86_64"),
-        "the guests run this host's binaries on x86_64 only"
-    );
+    ensure!(cfg!(target_arch = "x86_64"), "the guests run this host's binaries on x86_64 only");
     tools::need("qemu-system-x86_64", "qemu-system-x86")?;
     let payload = payload::build()?;
     let mut summary = Vec::new();
@@ -48,17 +45,11 @@ pub(crate) fn run(versions: &[String]) -> Result<()> {
     let mut failures = 0;
     for (version, outcome, took) in summary {
         failures += usize::from(!outcome.as_ref().is_ok_and(Verdict::is_success));
-        let told = outcome.map_or_else(
-            |error| format!("error: {error}"),
-            |verdict| verdict.to_string(),
-        );
+        let told =
+            outcome.map_or_else(|error| format!("error: {error}"), |verdict| verdict.to_string());
         println!("vm {version}: {told} in {:.1} s", took.as_secs_f64());
     }
-    ensure!(
-        failures == 0,
-        "{failures} of {} guests failed",
-        versions.len()
-    );
+    ensure!(failures == 0, "{failures} of {} guests failed", versions.len());
     Ok(())
 }
 

@@ -37,31 +37,19 @@ fn load_order(
     files: &[PathBuf],
     order: &mut Vec<Module>,
 ) -> Result<()> {
-    if builtin
-        .iter()
-        .chain(order.iter().map(|module| &module.name))
-        .any(|known| known == name)
-    {
+    if builtin.iter().chain(order.iter().map(|module| &module.name)).any(|known| known == name) {
         return Ok(());
     }
     let named = |file: &&PathBuf| {
-        file.file_name()
-            .and_then(|file| module_name(file.to_str()?))
-            .is_some_and(|n| n == name)
+        file.file_name().and_then(|file| module_name(file.to_str()?)).is_some_and(|n| n == name)
     };
-    let file = files
-        .iter()
-        .find(named)
-        .with_context(|| format!("no module {name}"))?;
+    let file = files.iter().find(named).with_context(|| format!("no module {name}"))?;
     let bytes = read_module(file)?;
     // Dependencies have no cycles: depmod refuses them when the package is built.
     for dependency in dependencies(&bytes) {
         load_order(&dependency, builtin, files, order)?;
     }
-    order.push(Module {
-        name: name.to_owned(),
-        bytes,
-    });
+    order.push(Module { name: name.to_owned(), bytes });
     Ok(())
 }
 
@@ -101,16 +89,9 @@ fn dependencies(module: &[u8]) -> Vec<String> {
     let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else {
         return Vec::new();
     };
-    let value = module[at + KEY.len()..]
-        .split(|byte| *byte == 0)
-        .next()
-        .unwrap_or_default();
+    let value = module[at + KEY.len()..].split(|byte| *byte == 0).next().unwrap_or_default();
     let value = String::from_utf8_lossy(value);
-    value
-        .split(',')
-        .filter(|name| !name.is_empty())
-        .map(|name| name.replace('-', "_"))
-        .collect()
+    value.split(',').filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect()
 }
 
 #[cfg(test)]
@@ -127,10 +108,7 @@ mod tests {
 
     #[test]
     fn names_come_from_files() {
-        assert_eq!(
-            module_name("kernel/net/veth.ko.xz").as_deref(),
-            Some("veth")
-        );
+        assert_eq!(module_name("kernel/net/veth.ko.xz").as_deref(), Some("veth"));
         assert_eq!(module_name("a/nf-tables.ko").as_deref(), Some("nf_tables"));
         assert_eq!(module_name("modules.order"), None);
     }
@@ -143,11 +121,7 @@ mod tests {
             fs::write(&path, format!("x\0depends={depends}\0")).unwrap();
             path
         };
-        let files = [
-            file("a.ko", "b,c,inside"),
-            file("b.ko", "c"),
-            file("c.ko", ""),
-        ];
+        let files = [file("a.ko", "b,c,inside"), file("b.ko", "c"), file("c.ko", "")];
         let mut order = Vec::new();
         load_order("a", &["inside".to_owned()], &files, &mut order).unwrap();
         load_order("b", &[], &files, &mut order).unwrap();

@@ -32,10 +32,7 @@ pub(super) struct Payload {
 pub(super) fn build() -> Result<Payload> {
     let mut arguments = vec!["test", "--no-run"];
     let targets = existing_targets()?;
-    ensure!(
-        !targets.is_empty(),
-        "{PACKAGE} has none of the targets {TARGETS:?}"
-    );
+    ensure!(!targets.is_empty(), "{PACKAGE} has none of the targets {TARGETS:?}");
     for target in &targets {
         arguments.extend(["--test", target]);
     }
@@ -48,11 +45,7 @@ pub(super) fn build() -> Result<Payload> {
         let listed = tools::run(Command::new("ldd").arg(binary))?;
         libraries.extend(library_paths(&listed));
     }
-    Ok(Payload {
-        init,
-        tests,
-        libraries,
-    })
+    Ok(Payload { init, tests, libraries })
 }
 
 fn cargo() -> Command {
@@ -65,42 +58,23 @@ fn existing_targets() -> Result<Vec<String>> {
     let mut command = cargo();
     let listed = tools::run(command.args(["metadata", "--no-deps", "--format-version=1"]))?;
     let metadata: Value = serde_json::from_str(&listed).context("cargo metadata is no JSON")?;
-    let packages = metadata["packages"]
-        .as_array()
-        .context("cargo metadata has no packages")?;
+    let packages = metadata["packages"].as_array().context("cargo metadata has no packages")?;
     let package = packages.iter().find(|package| package["name"] == PACKAGE);
     let package = package.with_context(|| format!("there is no package {PACKAGE}"))?;
-    let targets = package["targets"]
-        .as_array()
-        .context("a package without targets")?;
+    let targets = package["targets"].as_array().context("a package without targets")?;
     let is_there = |name: &&str| {
-        targets
-            .iter()
-            .any(|target| target["name"] == **name && target["kind"][0] == "test")
+        targets.iter().any(|target| target["name"] == **name && target["kind"][0] == "test")
     };
-    Ok(TARGETS
-        .iter()
-        .filter(|name| is_there(name))
-        .map(|name| (*name).to_owned())
-        .collect())
+    Ok(TARGETS.iter().filter(|name| is_there(name)).map(|name| (*name).to_owned()).collect())
 }
 
 /// Runs cargo and gives the executables it made for the wanted targets, in their order.
 fn executables(arguments: &[&str], wanted: &[String]) -> Result<Vec<(String, PathBuf)>> {
     let mut command = cargo();
-    command
-        .args(arguments)
-        .args(["--message-format=json-render-diagnostics", "-p", PACKAGE]);
+    command.args(arguments).args(["--message-format=json-render-diagnostics", "-p", PACKAGE]);
     // Compiler messages go to the terminal as they come.
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .context("could not run cargo")?;
-    ensure!(
-        output.status.success(),
-        "cargo {} failed",
-        arguments.join(" ")
-    );
+    let output = command.stderr(Stdio::inherit()).output().context("could not run cargo")?;
+    ensure!(output.status.success(), "cargo {} failed", arguments.join(" "));
     let text = String::from_utf8(output.stdout).context("cargo printed no text")?;
     let made: Vec<(String, PathBuf)> = text.lines().filter_map(executable).collect();
     let pick = |name: &String| {
@@ -120,10 +94,7 @@ fn executable(line: &str) -> Option<(String, PathBuf)> {
 /// The absolute paths `ldd` lists: `libc.so.6 => /lib/libc.so.6 (0x..)` and the loader alone.
 fn library_paths(listed: &str) -> Vec<PathBuf> {
     let words = listed.lines().flat_map(str::split_whitespace);
-    words
-        .filter(|word| word.starts_with('/'))
-        .map(PathBuf::from)
-        .collect()
+    words.filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
 }
 
 #[cfg(test)]
@@ -135,10 +106,7 @@ mod tests {
         let listed = "\tlinux-vdso.so.1 (0x00007ffd)\n\
                       \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\
                       \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
-        let expected = [
-            "/lib/x86_64-linux-gnu/libc.so.6",
-            "/lib64/ld-linux-x86-64.so.2",
-        ];
+        let expected = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"];
         assert_eq!(library_paths(listed), expected.map(PathBuf::from));
         assert!(library_paths("\tstatically linked\n").is_empty());
     }

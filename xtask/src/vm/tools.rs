@@ -8,9 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 /// Where a program is, if it is on the path.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// Makes sure that `program` can be run. Root on Debian gets it installed, others are told how.
@@ -31,10 +29,7 @@ pub(super) fn need(program: &str, package: &str) -> Result<()> {
         "install",
         package,
     ]))?;
-    ensure!(
-        find(program).is_some(),
-        "package {package} did not bring {program}"
-    );
+    ensure!(find(program).is_some(), "package {package} did not bring {program}");
     Ok(())
 }
 
@@ -46,19 +41,9 @@ pub(super) fn run(command: &mut Command) -> Result<String> {
 
 /// As [`run`], for output that is no text.
 pub(super) fn run_binary(command: &mut Command) -> Result<Vec<u8>> {
-    let output = command
-        .output()
-        .with_context(|| format!("could not run {command:?}"))?;
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = output;
+    let output = command.output().with_context(|| format!("could not run {command:?}"))?;
+    let Output { status, stdout, stderr } = output;
     let stderr = String::from_utf8_lossy(&stderr);
-    ensure!(
-        status.success(),
-        "{command:?} ended with {status}: {}",
-        stderr.trim()
-    );
+    ensure!(status.success(), "{command:?} ended with {status}: {}", stderr.trim());
     Ok(stdout)
 }

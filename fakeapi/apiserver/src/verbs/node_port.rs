@@ -67,9 +67,8 @@ fn protocol(port: &Value) -> String {
 /// The number that the same port of the service had before.
 fn had(old: Option<&Value>, port: &Value) -> Option<u64> {
     let ports = old?["spec"]["ports"].as_array()?;
-    let same = |before: &&Value| {
-        before["port"] == port["port"] && protocol(before) == protocol(port)
-    };
+    let same =
+        |before: &&Value| before["port"] == port["port"] && protocol(before) == protocol(port);
     ports.iter().find(same)?["nodePort"].as_u64()
 }
 
