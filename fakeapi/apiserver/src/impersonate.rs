@@ -121,11 +121,14 @@ mod tests {
         headers
     }
 
+    /// What is sent, and the name and groups that come of it.
+    type Case = (&'static [(&'static str, &'static str)], &'static str, &'static [&'static str]);
+
     #[test]
     fn a_master_may_be_anybody() {
         let store = MemoryStore::default();
         let master = User::authenticated("admin", ["system:masters".to_owned()]);
-        let cases: [(&[(&str, &str)], &str, &[&str]); 3] = [
+        let cases: [Case; 3] = [
             (&[("impersonate-user", "jane")], "jane", &["system:authenticated"]),
             (
                 &[("impersonate-user", "jane"), ("impersonate-group", "dev")],

@@ -89,13 +89,14 @@ pub(super) async fn announce(
     choice: &Choice,
     registry: &Arc<Registry>,
 ) -> Result<()> {
-    let mut text = guide(options, choice, registry.len());
-    if let Some((name, path)) = first_kubeconfig(options, registry).await? {
-        text += &format!(
-            "cluster {name} is there:\n  kubectl --kubeconfig {} get nodes\n",
-            path.display()
-        );
-    }
+    let guide = guide(options, choice, registry.len());
+    let text = match first_kubeconfig(options, registry).await? {
+        Some((name, path)) => {
+            let path = path.display();
+            format!("{guide}cluster {name} is there:\n  kubectl --kubeconfig {path} get nodes\n")
+        }
+        None => guide,
+    };
     // Whoever reads may be gone: that is no reason to stop serving.
     let mut out = std::io::stdout().lock();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

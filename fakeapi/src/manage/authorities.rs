@@ -63,8 +63,8 @@ mod tests {
 
     #[test]
     fn a_secret_without_a_key_says_so() {
-        let mut secret = Secret::default();
-        secret.data = Some([("tls.crt".to_owned(), ByteString(b"c".to_vec()))].into());
+        let data = Some([("tls.crt".to_owned(), ByteString(b"c".to_vec()))].into());
+        let secret = Secret { data, ..Secret::default() };
         let error = authority(&secret).unwrap_err();
         assert_eq!(error.to_string(), "the Secret has no tls.key");
     }

@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn numbers_are_in_range_and_never_twice() {
         let mut taken = HashSet::new();
-        for _ in 0..(RANGE.end() - RANGE.start() + 1) {
+        for _ in RANGE {
             let number = free(&taken, "TCP", "web").unwrap();
             assert!(RANGE.contains(&number));
             assert!(taken.insert((number, "TCP".to_owned())));
