@@ -189,6 +189,6 @@ mod tests {
     #[test]
     fn a_lack_tells_what_grants_it() {
         let lack = Lack::Capability { missing: "CAP_BPF".to_owned() };
-        assert!(lack.to_string().contains("add: [BPF, NET_ADMIN]"), "{lack}");
+        assert!(lack.to_string().contains("add: [BPF, PERFMON, NET_ADMIN]"), "{lack}");
     }
 }
