@@ -21,10 +21,10 @@ fn a_fault_hits_one_cluster_and_not_its_neighbour() {
     let set = |fault| program.control.fault(hit, &fault);
     let dropped = |reason| program.control.packets(reason);
     for fault in [json!({"kind": "drop", "per_mille": 1000}), json!({"kind": "blackhole"})] {
-        let before = dropped("Blackhole");
+        let before = dropped("blackhole");
         set(fault.clone());
         site.assert_refused(&[hit.at], ErrorKind::TimedOut);
-        assert!(dropped("Blackhole") > before, "{fault}");
+        assert!(dropped("blackhole") > before, "{fault}");
         site.assert_each_answers(&clusters[1..]);
         set(json!({"kind": "none"}));
         site.assert_each_answers(&clusters);
@@ -41,7 +41,7 @@ fn a_fault_hits_one_cluster_and_not_its_neighbour() {
             ping(lossy, std::time::Duration::from_millis(20));
         }
     });
-    let lost = dropped("Lossy");
+    let lost = dropped("lossy");
     // Twenty are expected of a hundred; below three or above sixty is beyond any chance.
     assert!((3..=60).contains(&lost), "{lost} of {pings} pings and a connection");
     program.stop();
