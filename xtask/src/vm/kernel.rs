@@ -9,9 +9,6 @@ use anyhow::{Context, Result, ensure};
 
 use super::tools;
 
-/// Where packages come from when the system's sources name no mirror.
-const MIRROR: &str = "file:/var/cache/debian-mirror";
-
 /// Suites that have a kernel between them: 6.1, 6.12 and what backports carry.
 const SUITES: [&str; 4] = ["bookworm", "bookworm-backports", "trixie", "trixie-backports"];
 
@@ -89,7 +86,7 @@ impl Apt {
             fs::create_dir_all(folder.join(part))?;
         }
         let folder = folder.canonicalize()?;
-        let mirror = mirror();
+        let mirror = mirror()?;
         let lines =
             SUITES.map(|suite| format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"));
         let list = folder.join("debian.list");
@@ -116,12 +113,18 @@ impl Apt {
     }
 }
 
-/// The mirror of the system's own sources, so that a proxy set up there is used.
-fn mirror() -> String {
-    let sources = fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default();
-    let uris = sources.lines().filter_map(|line| line.strip_prefix("URIs:"));
-    let mirror = uris.map(str::trim).find(|uri| !uri.contains("security"));
-    mirror.unwrap_or(MIRROR).to_owned()
+/// The mirror of the system's own sources, so that what is set up there is used.
+fn mirror() -> Result<String> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let deb822 = read("/etc/apt/sources.list.d/debian.sources");
+    let plain = read("/etc/apt/sources.list");
+    let uris = deb822.lines().filter_map(|line| line.strip_prefix("URIs:")).map(str::trim);
+    let words =
+        plain.lines().filter(|line| line.starts_with("deb ")).flat_map(str::split_whitespace);
+    uris.chain(words.filter(|word| word.contains("://")))
+        .find(|uri| !uri.contains("security"))
+        .map(str::to_owned)
+        .context("apt's sources name no mirror of Debian's packages")
 }
 
 /// Orders package names by the numbers in them, so that 6.1.0-9 comes before 6.1.0-50.
