@@ -128,6 +128,37 @@ impl NodeSpec {
     }
 }
 
+/// How a node's kubelet fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NodeHealth {
+    /// It reports that the node is ready.
+    #[default]
+    Ready,
+    /// It reports that the node is not ready.
+    NotReady,
+    /// It reports nothing any more: the node's conditions are Unknown, and it is tainted
+    /// `node.kubernetes.io/unreachable`.
+    Unreachable,
+}
+
+/// How the etcd member on a control-plane node fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MemberHealth {
+    /// It serves.
+    #[default]
+    Healthy,
+    /// Its process is gone: it is in the member list, and answers nobody.
+    Lost,
+    /// It is a learner, which has no vote yet.
+    Learner,
+    /// It raises the alarm NOSPACE.
+    NoSpace,
+    /// It raises the alarm CORRUPT.
+    Corrupt,
+}
+
 /// What the kernel does with a cluster's packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
@@ -248,6 +279,23 @@ pub trait Registrar: Send + Sync + 'static {
         &'a self,
         name: &'a ClusterName,
         node: &'a str,
+    ) -> BoxFuture<'a, Result<(), RegisterError>>;
+
+    /// Lets a node's kubelet fare otherwise.
+    fn set_node_health<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: &'a str,
+        health: NodeHealth,
+    ) -> BoxFuture<'a, Result<(), RegisterError>>;
+
+    /// Lets the etcd member on a control-plane node fare otherwise. Its leadership goes to another
+    /// member when it is lost.
+    fn set_member_health<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: &'a str,
+        health: MemberHealth,
     ) -> BoxFuture<'a, Result<(), RegisterError>>;
 
     /// One cluster.

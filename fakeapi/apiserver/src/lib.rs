@@ -15,6 +15,7 @@ mod finish;
 pub mod generated;
 mod impersonate;
 pub mod json;
+pub mod kubelet;
 pub mod names;
 pub mod negotiate;
 pub mod openapi;

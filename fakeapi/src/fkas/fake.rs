@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 
 use crate::addr::ClusterAddr;
 use crate::register::{
-    CaPem, ClusterName, ClusterSummary, Fault, NodeSpec, RegisterError, RegisterRequest, Registrar,
-    Traffic,
+    CaPem, ClusterName, ClusterSummary, Fault, MemberHealth, NodeHealth, NodeSpec, RegisterError,
+    RegisterRequest, Registrar, Traffic,
 };
 
 /// A CA that is well formed.
@@ -147,6 +147,38 @@ impl Registrar for FakeRegistrar {
             self.change(self.delay).await?;
             let gone = self.with(name, |cluster| cluster.nodes.remove(node))?;
             gone.map(drop).ok_or_else(|| RegisterError::UnknownNode {
+                cluster: name.clone(),
+                node: node.to_owned(),
+            })
+        })
+    }
+
+    fn set_node_health<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: &'a str,
+        health: NodeHealth,
+    ) -> BoxFuture<'a, Result<(), RegisterError>> {
+        Box::pin(async move {
+            let _ = health;
+            let known = self.with(name, |cluster| cluster.nodes.contains_key(node))?;
+            known.then_some(()).ok_or_else(|| RegisterError::UnknownNode {
+                cluster: name.clone(),
+                node: node.to_owned(),
+            })
+        })
+    }
+
+    fn set_member_health<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: &'a str,
+        health: MemberHealth,
+    ) -> BoxFuture<'a, Result<(), RegisterError>> {
+        Box::pin(async move {
+            let _ = health;
+            let known = self.with(name, |cluster| cluster.nodes.contains_key(node))?;
+            known.then_some(()).ok_or_else(|| RegisterError::UnknownNode {
                 cluster: name.clone(),
                 node: node.to_owned(),
             })

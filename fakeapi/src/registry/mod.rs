@@ -40,8 +40,8 @@ use crate::ipam::Ipam;
 use crate::journal::Journal;
 use crate::netlink::{NetlinkError, Plane};
 use crate::register::{
-    ClusterName, ClusterSummary, Fault, NodeSpec, RegisterError, RegisterRequest, Registrar,
-    Traffic,
+    ClusterName, ClusterSummary, Fault, MemberHealth, NodeHealth, NodeSpec, RegisterError,
+    RegisterRequest, Registrar, Traffic,
 };
 
 /// How many registrations with the same hash of their name may wait for one another.
@@ -212,6 +212,36 @@ impl Registrar for Registry {
         async move {
             let _turn = self.turn(name).await;
             self.known(name)?.remove_node(node).await
+        }
+        .boxed()
+    }
+
+    fn set_node_health<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: &'a str,
+        health: NodeHealth,
+    ) -> BoxFuture<'a, Result<(), RegisterError>> {
+        async move {
+            let _turn = self.turn(name).await;
+            let _ = (self.known(name)?, node, health);
+            let message = "cannot be set yet".to_owned();
+            Err(RegisterError::Invalid { field: "health", message })
+        }
+        .boxed()
+    }
+
+    fn set_member_health<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: &'a str,
+        health: MemberHealth,
+    ) -> BoxFuture<'a, Result<(), RegisterError>> {
+        async move {
+            let _turn = self.turn(name).await;
+            let _ = (self.known(name)?, node, health);
+            let message = "cannot be set yet".to_owned();
+            Err(RegisterError::Invalid { field: "health", message })
         }
         .boxed()
     }
