@@ -15,6 +15,7 @@ use crate::catalog::{Catalog, CatalogError, Resource};
 use crate::codec::MAX_BODY;
 use crate::discovery::{self, Discovery};
 use crate::finish::{Sent, finish};
+use crate::kubelet::Kubelet;
 use crate::negotiate::Form;
 use crate::request::{Query, RequestInfo, ResourceRequest, Verb};
 use crate::selector::FieldSelector;
@@ -46,6 +47,8 @@ pub struct Call {
     pub version: Arc<str>,
     /// Resolves when the server stops: watches end then.
     pub closing: Closing,
+    /// What stands behind its pods.
+    pub kubelet: Arc<dyn Kubelet>,
 }
 
 /// Tells watches that the server stops.

@@ -8,6 +8,7 @@ mod arrivals;
 mod authorities;
 mod cluster;
 mod clusters;
+mod kubelet;
 mod log;
 mod nodes;
 mod record;

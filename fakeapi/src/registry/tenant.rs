@@ -77,6 +77,7 @@ impl Tenant for Cluster {
             address: self.address().to_string().into(),
             version: self.store.with_base(|base| base.version().clone()),
             closing,
+            kubelet: self.clone(),
         };
         self.shared.api.handle(&call, request).await
     }

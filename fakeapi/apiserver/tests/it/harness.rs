@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use apiserver::auth::{SYSTEM_MASTERS, User};
 use apiserver::body::Body;
+use apiserver::kubelet::{Kubelet, PodConnection, PortRefused};
 use apiserver::storage::{Entry, Expect, Key, MemoryStore, Object, ResourceId, Storage};
 use apiserver::{ApiServer, Call};
 use bytes::Bytes;
@@ -26,6 +27,15 @@ pub(crate) struct Server {
     pub(crate) store: Arc<MemoryStore>,
     call: Call,
     stop: Arc<watch::Sender<bool>>,
+}
+
+/// Nothing stands behind the pods of most tests.
+struct NoPods;
+
+impl Kubelet for NoPods {
+    fn connect(&self, _: &str, _: &str, _: u16) -> Result<PodConnection, PortRefused> {
+        Err(PortRefused)
+    }
 }
 
 /// A response, read to its end.
@@ -121,6 +131,7 @@ impl Server {
             address: "10.0.0.1:6443".into(),
             version: "v1.36.3".into(),
             closing: Arc::new(closing),
+            kubelet: Arc::new(NoPods),
         };
         Self { store, call, stop: Arc::new(stop) }
     }
