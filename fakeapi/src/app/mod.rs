@@ -199,10 +199,15 @@ fn shared(options: &RunOptions) -> Result<Shared> {
 }
 
 async fn authorities(options: &RunOptions) -> Result<Option<Arc<dyn AuthoritySource>>> {
-    let Some(path) = &options.kubeconfig else { return Ok(None) };
-    let management = ManagementCluster::from_kubeconfig(path).await.map_err(|error| {
-        anyhow::anyhow!(error)
-            .context(format!("the management cluster of {} cannot be used", path.display()))
+    let (management, whose) = match (&options.kubeconfig, options.in_cluster) {
+        (Some(path), _) => {
+            (ManagementCluster::from_kubeconfig(path).await, path.display().to_string())
+        }
+        (None, true) => (ManagementCluster::in_cluster(), "this pod".to_owned()),
+        (None, false) => return Ok(None),
+    };
+    let management = management.map_err(|error| {
+        anyhow::anyhow!(error).context(format!("the management cluster of {whose} cannot be used"))
     })?;
     Ok(Some(Arc::new(management)))
 }

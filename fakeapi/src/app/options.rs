@@ -108,6 +108,10 @@ pub struct RunOptions {
     #[arg(long, env = "KUBECONFIG_MANAGEMENT", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
+    /// The management cluster is the one this pod runs in
+    #[arg(long, env = "FAKEAPI_IN_CLUSTER", conflicts_with = "kubeconfig")]
+    pub in_cluster: bool,
+
     /// Write the kubeconfig of the first cluster here
     #[arg(long, env = "FAKEAPI_WRITE_KUBECONFIG", value_name = "FILE")]
     pub write_kubeconfig: Option<PathBuf>,

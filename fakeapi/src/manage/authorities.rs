@@ -29,6 +29,26 @@ impl ManagementCluster {
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
         Ok(Self { client: Client::try_from(config)? })
     }
+
+    /// A client by what a pod is given: the token of its service account, which is read again as
+    /// it is renewed, and the API server's address in the environment.
+    ///
+    /// # Errors
+    /// When this process runs in no pod, or in one without a service account's token.
+    pub fn in_cluster() -> Result<Self, BoxError> {
+        let config = Config::incluster_env()?;
+        Ok(Self { client: Client::try_from(config)? })
+    }
+
+    /// Whether this process runs in a pod.
+    pub fn is_around() -> bool {
+        std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+    }
+
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
 }
 
 impl AuthoritySource for ManagementCluster {
