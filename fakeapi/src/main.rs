@@ -3,14 +3,13 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::Parser;
 use fakeapi::app::{self, RunOptions};
 use fakeapi::cli::{self, Cli, Command};
 use tokio::runtime;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let Cli { server, output, command } = Cli::parse();
+    let Cli { server, output, command } = Cli::of_this_process();
     match command {
         Command::Run(options) => run(*options),
         Command::Completions { shell } => {

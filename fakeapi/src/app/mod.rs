@@ -1,6 +1,7 @@
 //! The running program: every part is built bottom-up here, owned here, and stopped in order.
 
 mod claim;
+mod data;
 mod demo;
 mod kernel;
 mod metrics;
@@ -9,11 +10,10 @@ mod ready;
 mod signals;
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use apiserver::{ApiServer, generated};
 use tracing::{info, warn};
 
@@ -90,7 +90,7 @@ impl App {
             .with_context(|| format!("cannot listen on {}", options.control_address))?;
         // From here on the real one: port 0 asks for any.
         options.control_address = control.local_addr()?;
-        let (journal, replay) = open_journal(&options)?;
+        let (journal, replay) = data::open(&options)?;
         let claims = claim::claim(&options, &choice)?;
         // Not before: the file may be that of the process that has the port or the data.
         ready::forget(&options).await?;
@@ -210,33 +210,6 @@ async fn authorities(options: &RunOptions) -> Result<Option<Arc<dyn AuthoritySou
         anyhow::anyhow!(error).context(format!("the management cluster of {whose} cannot be used"))
     })?;
     Ok(Some(Arc::new(management)))
-}
-
-/// Where data is kept when nobody says.
-fn default_data_dir() -> Result<PathBuf> {
-    if let Some(state) = std::env::var_os("XDG_STATE_HOME") {
-        return Ok(PathBuf::from(state).join("fakeapi"));
-    }
-    match std::env::var_os("HOME") {
-        Some(home) => Ok(PathBuf::from(home).join(".local/state/fakeapi")),
-        None => bail!("HOME is not set: name a --data-dir or say --ephemeral"),
-    }
-}
-
-/// The journal and what it held, where one is kept.
-type Kept = (Option<Arc<Journal>>, Option<Replay>);
-
-fn open_journal(options: &RunOptions) -> Result<Kept> {
-    if options.ephemeral {
-        return Ok((None, None));
-    }
-    let directory = match &options.data_dir {
-        Some(directory) => directory.clone(),
-        None => default_data_dir()?,
-    };
-    let (journal, replay) = Journal::open(&directory, options.sync.0)
-        .with_context(|| format!("the data in {} cannot be used", directory.display()))?;
-    Ok((Some(Arc::new(journal)), Some(replay)))
 }
 
 fn restore(registry: &Arc<Registry>, replay: &Replay) -> Result<()> {

@@ -63,6 +63,11 @@ pub struct RunOptions {
     #[arg(long, env = "FAKEAPI_EPHEMERAL")]
     pub ephemeral: bool,
 
+    /// Keep nothing, and say so, where no data directory is named and the default one cannot be
+    /// written
+    #[arg(long, env = "FAKEAPI_DATA_OPTIONAL")]
+    pub data_optional: bool,
+
     /// When written objects are forced to the disk: always, never, or after this many
     /// milliseconds (registrations always are)
     #[arg(long, env = "FAKEAPI_SYNC", default_value = "200", value_name = "always|never|MS")]

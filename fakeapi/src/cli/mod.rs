@@ -7,6 +7,7 @@
 //! the clients.
 
 mod args;
+mod entry;
 mod error;
 mod execute;
 mod output;
