@@ -3,9 +3,11 @@
 //! What a test of ours asserts about our own wire format proves little; what `kubectl`, `openssl`
 //! and `curl` make of it is what users see.
 
+mod capi;
 mod density;
 mod http;
 mod kubectl;
+mod management;
 mod program;
 mod steps;
 
@@ -16,6 +18,8 @@ use anyhow::Result;
 pub(crate) enum Command {
     /// The steps in `tests/clients/kubectl`, each file against a cluster of its own
     Kubectl(kubectl::Args),
+    /// The life of clusters under real Cluster API controllers
+    Capi(capi::Args),
     /// Many clusters registered over HTTP, and kubectl asking a sample of them for their nodes
     Density(density::Args),
 }
@@ -27,6 +31,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Kubectl(args) => kubectl::run(args)?.close(),
+        Command::Capi(args) => capi::run(args)?.close(),
         Command::Density(args) => density::run(args)?.close(),
     }
 }

@@ -1,0 +1,84 @@
+//! What runs beside the program: the real management cluster and Cluster API's managers.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::e2e::management::{GoModule, Manager, Ports, Program};
+use crate::workspace::{has, root};
+
+/// What is built, the long ones last.
+const PROGRAMS: [Program; 6] = [
+    Program { name: "etcd", package: "go.etcd.io/etcd/server/v3" },
+    Program { name: CORE, package: "sigs.k8s.io/cluster-api/core" },
+    Program { name: BOOTSTRAP, package: "sigs.k8s.io/cluster-api/bootstrap/kubeadm" },
+    Program { name: CONTROL_PLANE, package: "sigs.k8s.io/cluster-api/controlplane/kubeadm" },
+    Program { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver" },
+    Program {
+        name: "kube-controller-manager",
+        package: "k8s.io/kubernetes/cmd/kube-controller-manager",
+    },
+];
+
+/// Cluster API's core: Clusters, Machines, MachineDeployments, health checks, resource sets.
+pub(in crate::e2e) const CORE: &str = "core-manager";
+/// The kubeadm bootstrap provider.
+pub(in crate::e2e) const BOOTSTRAP: &str = "bootstrap-manager";
+/// The kubeadm control-plane provider.
+pub(in crate::e2e) const CONTROL_PLANE: &str = "control-plane-manager";
+
+/// What has to be on the path.
+const TOOLS: [&str; 3] = ["kubectl", "openssl", "setpriv"];
+
+/// Where Cluster API's sources are: its manifests come from there.
+#[derive(Debug)]
+pub(in crate::e2e) struct Sources(PathBuf);
+
+impl Sources {
+    /// Builds all programs; where this machine cannot, the reason.
+    ///
+    /// # Errors
+    /// When sources that are there do not compile.
+    pub(in crate::e2e) fn build() -> Result<Result<Self, String>> {
+        let missing: Vec<_> = TOOLS.into_iter().filter(|name| !has(name)).collect();
+        if !missing.is_empty() {
+            return Ok(Err(format!("not on the path: {}", missing.join(", "))));
+        }
+        let module = GoModule::new(root().join("tests/clients/capi"));
+        if let Err(reason) = module.build(&PROGRAMS)? {
+            return Ok(Err(reason));
+        }
+        Ok(match module.sources("sigs.k8s.io/cluster-api") {
+            Ok(folder) => Ok(Self(folder)),
+            Err(error) => Err(format!("Cluster API's manifests cannot be had: {error:#}")),
+        })
+    }
+
+    /// Its three managers.
+    pub(in crate::e2e) fn managers(&self) -> Vec<Manager> {
+        [
+            (CORE, "core", flags as fn(&Ports) -> Vec<String>),
+            (BOOTSTRAP, "bootstrap/kubeadm", flags),
+            (CONTROL_PLANE, "controlplane/kubeadm", flags),
+        ]
+        .map(|(name, folder, flags)| Manager {
+            name,
+            manifests: self.0.join(folder).join("config/default"),
+            flags,
+        })
+        .into()
+    }
+}
+
+/// Defaults everywhere, but for where it listens, and taints that follow their Machine.
+fn flags(ports: &Ports) -> Vec<String> {
+    vec![
+        "--leader-elect=false".to_owned(),
+        format!("--health-addr={}", ports.health),
+        format!("--diagnostics-address={}", ports.metrics),
+        "--insecure-diagnostics=true".to_owned(),
+        format!("--webhook-port={}", ports.webhooks.port()),
+        format!("--webhook-cert-dir={}", ports.certificates.display()),
+        "--feature-gates=MachineTaintPropagation=true".to_owned(),
+    ]
+}
