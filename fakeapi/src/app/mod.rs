@@ -10,6 +10,7 @@ mod ready;
 mod signals;
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,8 +128,9 @@ impl App {
     async fn let_in(opened: Opened) -> Result<Self> {
         let Opened { options, choice, registry, journal, control, claims } = opened;
         let datapath = kernel::load(&options, &choice)?;
-        let server = serve(&options, &choice, &registry, datapath.as_ref())?;
-        open(&options, &choice, &registry, datapath.clone(), &server).await?;
+        let workers = workers(&options)?;
+        let server = serve(&options, &choice, workers, &registry, datapath.as_ref())?;
+        open(&options, &choice, workers, &registry, datapath.as_ref(), &server).await?;
         let figures = metrics::renderer(&registry, &server, datapath.as_ref(), journal.as_ref());
         let control =
             ControlServer::start(control, registry.clone(), figures, fkas::Limits::default())?;
@@ -223,9 +225,17 @@ fn restore(registry: &Arc<Registry>, replay: &Replay) -> Result<()> {
     Ok(())
 }
 
+fn workers(options: &RunOptions) -> Result<NonZeroU32> {
+    match options.workers {
+        Some(workers) => Ok(workers),
+        None => Ok(Config::workers_of_this_machine()?),
+    }
+}
+
 fn serve(
     options: &RunOptions,
     choice: &Choice,
+    workers: NonZeroU32,
     registry: &Arc<Registry>,
     datapath: Option<&Arc<Datapath>>,
 ) -> Result<Arc<Server>> {
@@ -237,10 +247,6 @@ fn serve(
     if let Listen::Wildcard { port } = listen {
         alone(port)?;
     }
-    let workers = match options.workers {
-        Some(workers) => workers,
-        None => Config::workers_of_this_machine()?,
-    };
     let mut limits = Limits::of_this_process()?;
     limits.drain = Duration::from_secs(options.drain_seconds);
     let config = Config { workers, listen, limits };
@@ -266,17 +272,14 @@ fn alone(port: u16) -> Result<()> {
 async fn open(
     options: &RunOptions,
     choice: &Choice,
+    workers: NonZeroU32,
     registry: &Arc<Registry>,
-    datapath: Option<Arc<Datapath>>,
+    datapath: Option<&Arc<Datapath>>,
     server: &Arc<Server>,
 ) -> Result<()> {
     let by_address = datapath.is_none() && choice.mode == Mode::Port;
-    let workers = match options.workers {
-        Some(workers) => workers,
-        None => Config::workers_of_this_machine()?,
-    };
     let arrivals = Arrivals {
-        datapath,
+        datapath: datapath.map(Arc::downgrade),
         listeners: by_address.then(|| Arc::downgrade(server)),
         own_ports: choice.mode == Mode::Port,
         workers: workers.get(),

@@ -1,6 +1,7 @@
 //! What brings a cluster's connections to the server: the kernel's steering, a listener of the
 //! cluster's own, or nothing where a wildcard listener takes all.
 
+use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Weak};
 
@@ -15,8 +16,8 @@ use super::failed;
 
 /// What brings connections to the server.
 pub struct Arrivals {
-    /// The kernel side, where it can be had.
-    pub datapath: Option<Arc<Datapath>>,
+    /// The kernel side, where it can be had. Its owner takes it out of the kernel at the end.
+    pub datapath: Option<Weak<Datapath>>,
     /// The server, where every cluster needs a listener of its own.
     pub listeners: Option<Weak<Server>>,
     /// Whether clusters have ports of an address that is this machine's own, where others listen
@@ -30,10 +31,23 @@ pub struct Arrivals {
     pub shared_ip: bool,
 }
 
+/// The kernel side was taken out: the program is stopping.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel side is gone")]
+struct Gone;
+
 impl Arrivals {
+    /// The kernel side, where there is one.
+    fn kernel(&self) -> Result<Option<Arc<Datapath>>, RegisterError> {
+        let alive = |datapath: &Weak<Datapath>| {
+            datapath.upgrade().ok_or_else(|| failed("the program is stopping")(Gone))
+        };
+        self.datapath.as_ref().map(alive).transpose()
+    }
+
     /// Lets connections to an address arrive.
     pub(super) async fn open(&self, at: ClusterAddr) -> Result<(), RegisterError> {
-        if let Some(datapath) = &self.datapath {
+        if let Some(datapath) = self.kernel()? {
             self.check_free(at)?;
             datapath
                 .allow(at, owner(at, self.workers))
@@ -52,7 +66,7 @@ impl Arrivals {
     /// # Errors
     /// When the kernel does not take them, or a port is in use.
     pub async fn open_all(&self, all: &[ClusterAddr]) -> Result<(), RegisterError> {
-        if let Some(datapath) = &self.datapath {
+        if let Some(datapath) = self.kernel()? {
             all.iter().try_for_each(|at| self.check_free(*at))?;
             datapath
                 .allow_many(all.iter().map(|at| (*at, owner(*at, self.workers))))
@@ -83,9 +97,16 @@ impl Arrivals {
         }
     }
 
+    /// Whether an address could not be opened because another program listens there.
+    pub(super) fn is_in_use(error: &RegisterError) -> bool {
+        let RegisterError::Failed(_, source) = error else { return false };
+        let Some(ListenError::Bind { source, .. }) = source.downcast_ref() else { return false };
+        source.kind() == io::ErrorKind::AddrInUse
+    }
+
     /// Lets no more connections to an address arrive.
     pub(super) async fn close(&self, at: ClusterAddr) -> Result<(), RegisterError> {
-        if let Some(datapath) = &self.datapath {
+        if let Some(datapath) = self.kernel()? {
             datapath.revoke(at).map_err(failed("the kernel did not let the address go"))?;
         }
         if let Some(server) = self.listeners.as_ref().and_then(Weak::upgrade) {
@@ -95,7 +116,7 @@ impl Arrivals {
     }
 
     pub(super) fn traffic(&self, at: ClusterAddr) -> Result<Traffic, RegisterError> {
-        let Some(datapath) = &self.datapath else { return Ok(Traffic::default()) };
+        let Some(datapath) = self.kernel()? else { return Ok(Traffic::default()) };
         let Counters { packets, bytes, dropped } =
             datapath.counters(at.ip()).map_err(failed("the kernel did not tell its counters"))?;
         Ok(Traffic { packets, bytes, dropped })
@@ -112,7 +133,7 @@ impl Arrivals {
     }
 
     pub(super) fn set_fault(&self, at: ClusterAddr, fault: Fault) -> Result<(), RegisterError> {
-        let Some(datapath) = self.datapath.as_ref().filter(|_| self.no_faults().is_none()) else {
+        let Some(datapath) = self.kernel()?.filter(|_| self.no_faults().is_none()) else {
             let message = self.no_faults().unwrap_or_default().to_owned();
             return Err(RegisterError::Invalid { field: "fault", message });
         };
