@@ -1,6 +1,6 @@
 //! Which clusters there are, and the one way to change that.
 //!
-//! Registering takes its steps in order (identity, address, journal, arrivals) and undoes them in
+//! Registering takes its steps in order (identity, address, arrivals, journal) and undoes them in
 //! reverse when one fails. Steps for one name are taken one after the other, those for different
 //! names side by side.
 

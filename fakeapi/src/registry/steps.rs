@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::cluster::{Cluster, Identity};
 use super::log::ClusterLog;
 use super::record::{Registration, StandIns, encode};
-use super::{Registry, failed};
+use super::{Arrivals, Registry, failed};
 use crate::addr::ClusterAddr;
 use crate::cluster::base::{ClusterBase, ClusterFacts};
 use crate::cluster::baseline::DEFAULT_VERSION;
@@ -24,6 +24,9 @@ use crate::ipam::Wanted;
 use crate::journal::{ClusterId, Record};
 use crate::register::{CaPem, ClusterName, Fault, RegisterError, RegisterRequest};
 use crate::serve::ConnectionCount;
+
+/// There are no more ports than this, to try them all.
+const MAX_PORTS: u128 = 1 << 16;
 
 /// Answers a registration of a name that is registered: its address, unless something else is
 /// wanted than what is.
@@ -60,7 +63,7 @@ impl Registry {
         request: RegisterRequest,
     ) -> Result<ClusterAddr, RegisterError> {
         let chosen = self.choose_authorities(name, &request).await?;
-        let address = self.take_address(name, &request).await?;
+        let address = self.take_open_address(name, &request).await?;
         let facts = ClusterFacts {
             name: name.clone(),
             addr: address,
@@ -75,6 +78,7 @@ impl Registry {
         match self.settle(&cluster).await {
             Ok(()) => Ok(address),
             Err(error) => {
+                self.close(address).await;
                 // What the journal may have keeps its address, for the next start.
                 if self.clusters.with_id(id).is_none() {
                     self.give_back(address).await;
@@ -108,7 +112,7 @@ impl Registry {
         })
     }
 
-    /// Writes the registration down and lets clients in.
+    /// Writes the registration down and lets the cluster be found.
     async fn settle(&self, cluster: &Arc<Cluster>) -> Result<(), RegisterError> {
         self.clusters.announce(cluster);
         if let Err(error) = cluster.append_registration() {
@@ -118,22 +122,49 @@ impl Registry {
         // When this fails, the disk may have the record or not: the cluster stays announced.
         cluster.sync().await?;
         self.clusters.publish(cluster);
-        let arrivals = self.arrivals.get();
-        let opened = match arrivals {
-            Some(arrivals) => arrivals.open(cluster.address()).await,
-            None => Ok(()),
-        };
-        if opened.is_err() {
-            self.clusters.withdraw(cluster);
-            match cluster.write_end().await {
-                Ok(()) => self.clusters.forget(cluster),
-                Err(error) => {
-                    let cluster = cluster.name();
-                    tracing::error!(%cluster, %error, "refused, but the next start will have it");
-                }
+        Ok(())
+    }
+
+    /// Takes an address and lets its connections arrive, before anything is written down: what
+    /// cannot be served is in no journal, for the next start to find.
+    ///
+    /// A port that another program listens on is passed over where no port was asked for. It goes
+    /// to the end of those that are free, so that each of them is tried once at the most.
+    async fn take_open_address(
+        &self,
+        name: &ClusterName,
+        request: &RegisterRequest,
+    ) -> Result<ClusterAddr, RegisterError> {
+        let any_port = request.address.is_none_or(|wanted| wanted.port() == 0);
+        let mut left = self.ipam.free().min(MAX_PORTS);
+        loop {
+            let address = self.take_address(name, request).await?;
+            let Err(error) = self.open(address).await else { return Ok(address) };
+            self.give_back(address).await;
+            left = left.saturating_sub(1);
+            if left == 0 || !any_port || !Arrivals::is_in_use(&error) {
+                return Err(error);
             }
+            tracing::warn!(cluster = %name, %address, "another program listens there: passed over");
         }
-        opened
+    }
+
+    /// Lets connections to an address arrive.
+    async fn open(&self, address: ClusterAddr) -> Result<(), RegisterError> {
+        match self.arrivals.get() {
+            Some(arrivals) => arrivals.open(address).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Lets no more connections to an address arrive that has no cluster.
+    async fn close(&self, address: ClusterAddr) {
+        if let Some(arrivals) = self.arrivals.get()
+            && let Err(error) = arrivals.close(address).await
+        {
+            // Given again, it is open already: opening is idempotent.
+            tracing::warn!(%address, %error, "the address could not be closed");
+        }
     }
 
     async fn take_address(
