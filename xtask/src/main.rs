@@ -3,6 +3,8 @@
 mod e2e;
 mod ebpf;
 mod generate;
+mod image;
+mod libraries;
 mod lint;
 mod run;
 mod tally;
@@ -38,6 +40,8 @@ enum Command {
     },
     /// Regenerate the Kubernetes data embedded in the `apiserver` crate
     Gen(generate::Args),
+    /// Write the container image as an archive, without a container engine
+    Image(image::Args),
     /// Run the kernel tests in virtual machines with Debian's kernels
     Vm {
         /// Kernel series, such as 6.1
@@ -54,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         Command::Lint => lint::run()?.close(),
         Command::Ebpf { check } => ebpf::run(check),
         Command::Gen(args) => generate::run(&args),
+        Command::Image(args) => image::run(&args),
         Command::Vm { versions } => vm::run(&versions),
     }
 }

@@ -42,8 +42,7 @@ pub(super) fn build() -> Result<Payload> {
     let init = init.with_context(|| format!("cargo built no {INIT}"))?;
     let mut libraries = BTreeSet::new();
     for binary in tests.iter().map(|(_, path)| path).chain([&init]) {
-        let listed = tools::run(Command::new("ldd").arg(binary))?;
-        libraries.extend(library_paths(&listed));
+        libraries.extend(crate::libraries::of(binary)?);
     }
     Ok(Payload { init, tests, libraries })
 }
@@ -91,25 +90,9 @@ fn executable(line: &str) -> Option<(String, PathBuf)> {
     Some((message["target"]["name"].as_str()?.to_owned(), file.into()))
 }
 
-/// The absolute paths `ldd` lists: `libc.so.6 => /lib/libc.so.6 (0x..)` and the loader alone.
-fn library_paths(listed: &str) -> Vec<PathBuf> {
-    let words = listed.lines().flat_map(str::split_whitespace);
-    words.filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ldd_is_read() {
-        let listed = "\tlinux-vdso.so.1 (0x00007ffd)\n\
-                      \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\
-                      \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
-        let expected = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"];
-        assert_eq!(library_paths(listed), expected.map(PathBuf::from));
-        assert!(library_paths("\tstatically linked\n").is_empty());
-    }
 
     #[test]
     fn cargo_is_read() {
