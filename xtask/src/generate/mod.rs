@@ -1,11 +1,14 @@
 //! `cargo xtask gen`: the Kubernetes data the `apiserver` crate embeds, made from the Go modules
-//! of one Kubernetes release, so that what we serve is what that release serves.
+//! of one Kubernetes release, so that what we serve is what that release serves; and the servers
+//! of etcd's services.
 //!
 //! A protobuf compiler and a YAML reader are needed for it and for nothing else, so they stand
 //! behind the cargo feature `generate`; without it the command starts itself again with it.
 
 #[cfg(feature = "generate")]
 mod discovery;
+#[cfg(feature = "generate")]
+mod etcd;
 #[cfg(feature = "generate")]
 mod modules;
 #[cfg(feature = "generate")]
@@ -39,6 +42,9 @@ pub(crate) struct Args {
     /// Also remake the test vectors, by running a Go program that needs more modules
     #[arg(long, conflicts_with = "check")]
     vectors: bool,
+    /// Only the servers of etcd's services
+    #[arg(long, conflicts_with = "vectors")]
+    etcd: bool,
     /// Kubernetes release, without the leading `v`
     #[arg(long, default_value = DEFAULT_RELEASE)]
     release: String,
@@ -73,6 +79,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     if args.vectors {
         command.arg("--vectors");
+    }
+    if args.etcd {
+        command.arg("--etcd");
     }
     let status = command.status()?;
     anyhow::ensure!(status.success(), "the generator ended with {status}");

@@ -107,7 +107,7 @@ impl Modules {
 }
 
 impl Module {
-    fn download(path: &str, version: &str) -> anyhow::Result<Self> {
+    pub(super) fn download(path: &str, version: &str) -> anyhow::Result<Self> {
         let result = Command::new("go")
             .args(["mod", "download", "-json", &format!("{path}@{version}")])
             .current_dir(std::env::temp_dir())

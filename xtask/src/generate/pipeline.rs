@@ -2,10 +2,13 @@
 
 use anyhow::Context as _;
 
-use super::{Args, discovery, modules::Modules, openapi, output::Output, rbac, types, vectors};
+use super::{Args, discovery, etcd, modules::Modules, openapi, output::Output, rbac, types, vectors};
 
 /// Makes all files of one release and writes them, or compares with what is committed.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.etcd {
+        return etcd::run(args.check).context("etcd");
+    }
     let modules = Modules::download(&args.release)?;
     let mut output = Output::default();
     let served = discovery::generate(&modules, &mut output).context("discovery")?;
@@ -17,5 +20,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if args.vectors {
         vectors::write(&modules).context("vectors")?;
     }
-    if args.check { output.compare(&args.out) } else { output.write(&args.out) }
+    if args.check { output.compare(&args.out)? } else { output.write(&args.out)? }
+    etcd::run(args.check).context("etcd")
 }
