@@ -307,6 +307,9 @@ pub trait Registrar: Send + Sync + 'static {
     /// The nodes of a cluster in order of their names.
     fn nodes(&self, name: &ClusterName) -> Result<Vec<NodeSpec>, RegisterError>;
 
+    /// The nodes of a cluster that are not ready, and how they fare.
+    fn unwell(&self, name: &ClusterName) -> Result<BTreeMap<String, NodeHealth>, RegisterError>;
+
     /// A kubeconfig (YAML) for the cluster's administrator.
     fn kubeconfig(&self, name: &ClusterName) -> Result<String, RegisterError>;
 

@@ -88,6 +88,10 @@ holes! {
     AnyAddress = "any-address",
     /// How many nodes there are, a number.
     Nodes = "nodes",
+    /// How many nodes have a kubelet that is heard of, a number.
+    NodesReady = "nodes-ready",
+    /// How many have none, a number.
+    NodesSilent = "nodes-silent",
     /// How many coredns pods run, a number.
     DnsReady = "dns-ready",
     /// How many do not, a number.
@@ -126,6 +130,12 @@ holes! {
     KubeletVersion = "kubelet-version",
     /// The same as a tag of images.
     NodeTag = "node-tag",
+    /// The conditions of a node that was not always ready, a list.
+    Conditions = "conditions",
+    /// The status of a pod's condition Ready.
+    PodReady = "pod-ready",
+    /// When that last changed.
+    PodReadySince = "pod-ready-since",
     /// When the kubelet last posted its status.
     Heartbeat = "heartbeat",
     /// When the kubelet last renewed its lease, with microseconds.

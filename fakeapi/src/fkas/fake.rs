@@ -203,6 +203,10 @@ impl Registrar for FakeRegistrar {
         self.with(name, |cluster| cluster.nodes.values().cloned().collect())
     }
 
+    fn unwell(&self, name: &ClusterName) -> Result<BTreeMap<String, NodeHealth>, RegisterError> {
+        self.with(name, |_| BTreeMap::new())
+    }
+
     fn kubeconfig(&self, name: &ClusterName) -> Result<String, RegisterError> {
         self.with(name, |cluster| format!("kind: Config\nserver: https://{}\n", cluster.address))
     }

@@ -13,7 +13,7 @@ use super::go_json::{decode_as, encode};
 use super::limits::{PAGE_DEFAULT, PAGE_MAX};
 use super::query::Query;
 use super::{name, with_causes};
-use crate::register::{ClusterName, ClusterSummary, Fault, NodeSpec, RegisterError};
+use crate::register::{ClusterName, ClusterSummary, Fault, NodeHealth, NodeSpec, RegisterError};
 
 /// `GET /register`: one cluster when the query names one, else a page of all.
 pub(super) fn clusters(control: &Control, query: &Query) -> Result<Answer, ControlError> {
@@ -77,12 +77,27 @@ fn read_token(token: &str) -> Result<ClusterName, ControlError> {
 
 #[derive(Serialize)]
 struct Nodes {
-    nodes: Vec<NodeSpec>,
+    nodes: Vec<Node>,
+}
+
+/// A node as it was registered, and how it fares.
+#[derive(Serialize)]
+struct Node {
+    #[serde(flatten)]
+    spec: NodeSpec,
+    health: NodeHealth,
 }
 
 /// `GET /updateNode`: the nodes of a cluster.
 pub(super) fn nodes(control: &Control, query: &Query) -> Result<Answer, ControlError> {
-    let nodes = other(control.registrar.nodes(&name::required(query)?))?;
+    let name = name::required(query)?;
+    let specs = other(control.registrar.nodes(&name))?;
+    let unwell = other(control.registrar.unwell(&name))?;
+    let node = |spec: NodeSpec| {
+        let health = unwell.get(&spec.name).copied().unwrap_or_default();
+        Node { spec, health }
+    };
+    let nodes = specs.into_iter().map(node).collect();
     Ok(Answer::json(encode(&Nodes { nodes })))
 }
 

@@ -9,6 +9,7 @@ mod authorities;
 mod cluster;
 mod clusters;
 mod kubelet;
+mod health;
 mod log;
 mod nodes;
 mod record;
@@ -18,6 +19,7 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
 
@@ -225,9 +227,7 @@ impl Registrar for Registry {
     ) -> BoxFuture<'a, Result<(), RegisterError>> {
         async move {
             let _turn = self.turn(name).await;
-            let _ = (self.known(name)?, node, health);
-            let message = "cannot be set yet".to_owned();
-            Err(RegisterError::Invalid { field: "health", message })
+            self.known(name)?.set_node_health(node, health).await
         }
         .boxed()
     }
@@ -258,6 +258,12 @@ impl Registrar for Registry {
     fn nodes(&self, name: &ClusterName) -> Result<Vec<NodeSpec>, RegisterError> {
         let cluster = self.known(name)?;
         Ok(cluster.store.with_base(|base| base.node_specs().collect()))
+    }
+
+    fn unwell(&self, name: &ClusterName) -> Result<BTreeMap<String, NodeHealth>, RegisterError> {
+        let cluster = self.known(name)?;
+        let owned = |(name, health): (&str, NodeHealth)| (name.to_owned(), health);
+        Ok(cluster.store.with_base(|base| base.unwell().map(owned).collect()))
     }
 
     fn kubeconfig(&self, name: &ClusterName) -> Result<String, RegisterError> {

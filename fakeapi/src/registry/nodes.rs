@@ -2,6 +2,7 @@
 
 use apiserver::storage::{CommitError, Entry, Expect, Key, Object, ResourceId, Storage};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::failed;
@@ -22,19 +23,19 @@ pub(super) fn check(node: &NodeSpec) -> Result<(), RegisterError> {
     }
 }
 
-fn node_key(node: &str) -> Key {
+pub(super) fn node_key(node: &str) -> Key {
     Key::new(ResourceId::of("", "nodes"), "", node)
 }
 
 /// Why a change of the base was not made.
-enum Refused {
+pub(super) enum Refused {
     Journal(std::io::Error),
     NotActivated,
     Unknown,
 }
 
 impl Cluster {
-    fn refusal(&self, refused: Refused, node: &str) -> RegisterError {
+    pub(super) fn refusal(&self, refused: Refused, node: &str) -> RegisterError {
         match refused {
             Refused::Journal(error) => {
                 failed("the node could not be written to the journal")(error)
@@ -99,23 +100,31 @@ impl Cluster {
             .map_err(|refused| self.refusal(refused, node))
     }
 
-    fn write_change(&self, revision: u64, change: &Change) -> Result<(), Refused> {
+    pub(super) fn write_change(&self, revision: u64, change: &Change) -> Result<(), Refused> {
         let record = Record::Base { revision, body: &encode(change) };
         self.store.log().write(&record).map_err(Refused::Journal)
     }
 
     /// A node that clients have written to lives in the store: it is updated there.
     fn update_stored(&self, node: &NodeSpec) -> Result<(), RegisterError> {
-        let key = node_key(&node.name);
+        self.edit(&node_key(&node.name), |stored| merge_node(stored, node))
+    }
+
+    /// Changes an object until no client's write comes between; `None` leaves it as it is.
+    pub(super) fn edit(
+        &self,
+        key: &Key,
+        mut change: impl FnMut(&Value) -> Option<Value>,
+    ) -> Result<(), RegisterError> {
         for _ in 0..ATTEMPTS {
-            let Some(current) = self.store.get(&key) else { return Ok(()) };
-            let Some(mut merged) = merge_node(&current.value(), node) else { return Ok(()) };
+            let Some(current) = self.store.get(key) else { return Ok(()) };
+            let Some(mut changed) = change(&current.value()) else { return Ok(()) };
             let mut encode = |revision: u64| {
-                merged["metadata"]["resourceVersion"] = revision.to_string().into();
-                Object::encode(&merged)
+                changed["metadata"]["resourceVersion"] = revision.to_string().into();
+                Object::encode(&changed)
             };
             let expect = Expect::Revision(current.meta.resource_version);
-            match self.store.commit(&key, expect, Entry::Put(&mut encode)) {
+            match self.store.commit(key, expect, Entry::Put(&mut encode)) {
                 Ok(_) | Err(CommitError::Missing) => return Ok(()),
                 Err(CommitError::Changed { .. }) => {}
                 Err(error) => return Err(failed("the node could not be updated")(error)),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::addr::ClusterAddr;
 use crate::cluster::base::{BaseState, ClusterFacts};
 use crate::cluster::identity::{CertificateAuthority, IdentityError};
-use crate::register::{CaPem, ClusterName, NodeSpec};
+use crate::register::{CaPem, ClusterName, NodeHealth, NodeSpec};
 
 /// A registration.
 #[derive(Debug, Serialize, Deserialize)]
@@ -78,6 +78,8 @@ pub(super) enum Change {
     Put { node: NodeSpec, at: Timestamp },
     /// A node was removed.
     Remove { node: String, at: Timestamp },
+    /// A node's kubelet fares otherwise.
+    Health { node: String, health: NodeHealth, at: Timestamp },
 }
 
 /// Encodes a record's body: these types always encode.

@@ -199,6 +199,9 @@ impl Cluster {
                 Change::Remove { node, at } => {
                     base.remove_node(&node, first, at).unwrap_or_default()
                 }
+                Change::Health { node, health, at } => {
+                    base.set_health(&node, health, first, at).unwrap_or_default()
+                }
             })
         });
         match made {

@@ -1,5 +1,6 @@
 //! Registries over a real journal, started again and again.
 
+mod health;
 mod identity;
 mod restart;
 

@@ -21,19 +21,19 @@ use crate::register::NodeSpec;
 pub struct NotActivated;
 
 /// Changes as they are gathered.
-struct Changes {
+pub(super) struct Changes {
     first: u64,
-    now: i64,
-    list: Vec<BaseChange>,
+    pub(super) now: i64,
+    pub(super) list: Vec<BaseChange>,
 }
 
 impl Changes {
-    fn new(first: u64, now: Timestamp) -> Self {
+    pub(super) fn new(first: u64, now: Timestamp) -> Self {
         Self { first, now: now.as_second(), list: Vec::new() }
     }
 
     /// The revision of the change that comes next.
-    fn next(&self) -> u64 {
+    pub(super) fn next(&self) -> u64 {
         self.first + u64::try_from(self.list.len()).expect("a count fits")
     }
 
@@ -42,7 +42,7 @@ impl Changes {
     }
 
     /// Tells that an object changes; to be called before it does.
-    fn modified(&mut self, base: &ClusterBase, key: Key) {
+    pub(super) fn modified(&mut self, base: &ClusterBase, key: Key) {
         let last = base.render(&key, self.now, None).map(Arc::new);
         self.list.push(BaseChange { kind: EventKind::Modified, key, last });
     }
@@ -248,7 +248,7 @@ impl ClusterBase {
     }
 
     /// The keys of a node's pods, in the order of their revisions.
-    fn pod_keys(&self, name: &str) -> Vec<Key> {
+    pub(super) fn pod_keys(&self, name: &str) -> Vec<Key> {
         let Some((_, record)) = self.nodes.get(name) else {
             return Vec::new();
         };
@@ -260,13 +260,13 @@ impl ClusterBase {
         keys
     }
 
-    fn dns_keys(&self) -> Vec<Key> {
+    pub(super) fn dns_keys(&self) -> Vec<Key> {
         let names = self.dns_names();
         names.map(|name| Key::new(RESOURCES.pods, SYSTEM, &name)).collect()
     }
 
     /// Tells that the number of nodes changes; to be called before it does.
-    fn count_node(&mut self, changes: &mut Changes) {
+    pub(super) fn count_node(&mut self, changes: &mut Changes) {
         let revision = changes.next();
         changes.modified(self, self.baseline.keys.daemonset.clone());
         if let Some(activation) = &mut self.activation {
@@ -275,7 +275,7 @@ impl ClusterBase {
     }
 
     /// Tells that the number of coredns' pods changes; to be called before it does.
-    fn count_dns(&mut self, changes: &mut Changes) {
+    pub(super) fn count_dns(&mut self, changes: &mut Changes) {
         let revision = changes.next();
         for key in self.baseline.keys.dns() {
             changes.modified(self, key.clone());
@@ -288,7 +288,8 @@ impl ClusterBase {
     /// Starts coredns on the oldest node, if there is one.
     fn place_dns(&mut self, changes: &mut Changes) {
         if let Some(node) = self.nodes.oldest() {
-            self.dns = Some(DnsHost { node, revision: changes.next(), since: changes.now });
+            self.dns =
+                Some(DnsHost { node, revision: changes.next(), changed: None, since: changes.now });
             for key in self.dns_keys() {
                 changes.added(key);
             }

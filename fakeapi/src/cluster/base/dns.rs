@@ -11,6 +11,11 @@ use super::read::SYSTEM;
 use super::view::FIRST_POD;
 
 impl ClusterBase {
+    /// Whether the coredns pods run on a node whose kubelet is heard of.
+    pub(super) fn dns_ready(&self) -> bool {
+        self.dns.as_ref().is_some_and(|dns| !self.nodes.fare(&dns.node).is_silent())
+    }
+
     /// What Endpoints hold of the coredns pods.
     pub(super) fn dns_subsets(&self) -> Value {
         let addresses: Vec<Value> = self
@@ -23,15 +28,17 @@ impl ClusterBase {
         let port = |name, port, protocol| json!({"name": name, "port": port, "protocol": protocol});
         let ports =
             [port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP"), port("metrics", 9153, "TCP")];
-        json!([{"addresses": addresses, "ports": ports}])
+        let field = if self.dns_ready() { "addresses" } else { "notReadyAddresses" };
+        json!([{field: addresses, "ports": ports}])
     }
 
     /// What an `EndpointSlice` holds of the coredns pods.
     pub(super) fn dns_endpoints(&self) -> Value {
+        let ready = self.dns_ready();
         let endpoint = |(ip, node, target): (IpAddr, &str, Value)| {
             json!({
                 "addresses": [ip],
-                "conditions": {"ready": true, "serving": true, "terminating": false},
+                "conditions": {"ready": ready, "serving": ready, "terminating": false},
                 "nodeName": node,
                 "targetRef": target,
             })

@@ -3,6 +3,7 @@
 mod change;
 mod dns;
 mod facts;
+mod health;
 mod network;
 mod read;
 mod state;
@@ -94,6 +95,8 @@ struct DnsHost {
     node: Arc<str>,
     /// The revision of the first of its pods; the second one has the next.
     revision: u64,
+    /// The same of their last change.
+    changed: Option<u64>,
     /// In seconds since 1970.
     since: i64,
 }

@@ -9,7 +9,7 @@ use apiserver::storage::{Base, Key, Meta, Object, Scope};
 use jiff::Timestamp;
 
 use super::super::baseline::{RESOURCES, Stage};
-use super::super::nodes::heartbeat::{beat_lease, beat_node, status_beat};
+use super::super::nodes::heartbeat::{beat_lease, beat_node};
 use super::super::nodes::names::{DNS_PREFIX, number, spread, suffix};
 use super::super::nodes::{NodeRecord, PodKind};
 use super::view::{View, pod_template};
@@ -58,8 +58,8 @@ impl ClusterBase {
     pub fn refresh_at(&self, key: &Key, object: &Object, now: Timestamp) -> Option<Object> {
         let now = now.as_second();
         let bytes = if key.resource == RESOURCES.nodes {
-            let (_, node) = self.nodes.get(&key.name)?;
-            beat_node(object.json(), &status_beat(node.created, now))?
+            let (name, _) = self.nodes.get(&key.name)?;
+            beat_node(object.json(), &self.status_beat(name, now))?
         } else if key.resource == RESOURCES.leases && &*key.namespace == LEASES {
             let (name, node) = self.nodes.get(&key.name)?;
             beat_lease(object.json(), name, &self.renewal(name, node, now))?
@@ -165,7 +165,9 @@ impl ClusterBase {
         Some(match *derived {
             Derived::Node(name) => {
                 let node = self.nodes.get(name)?;
-                view(&templates.node, node, node.1.revision)
+                let whole = self.nodes.always_ready(name);
+                let template = if whole { &templates.node } else { &templates.fallen };
+                view(template, node, node.1.revision)
             }
             Derived::Lease(name) => {
                 let node = self.nodes.get(name)?;
@@ -183,12 +185,13 @@ impl ClusterBase {
             Derived::Dns(index) => {
                 let dns = self.dns.as_ref()?;
                 let node = self.nodes.get(&dns.node)?;
-                let revision = dns.revision + u64::from(index);
+                let origin = dns.revision + u64::from(index);
+                let changed = dns.changed.map(|first| first + u64::from(index));
                 View {
                     created: dns.since,
-                    origin: revision,
+                    origin,
                     index,
-                    ..view(&templates.dns, node, revision)
+                    ..view(&templates.dns, node, changed.unwrap_or(origin))
                 }
             }
         })

@@ -38,6 +38,8 @@ struct Place {
     since: i64,
     #[serde(default)]
     revision: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changed: Option<u64>,
 }
 
 impl ClusterBase {
@@ -65,11 +67,13 @@ impl ClusterBase {
                 node: leader.node.to_string(),
                 since: leader.since,
                 revision: 0,
+                changed: None,
             }),
             dns: dns.as_ref().map(|dns| Place {
                 node: dns.node.to_string(),
                 since: dns.since,
                 revision: dns.revision,
+                changed: dns.changed,
             }),
             nodes: nodes.states(),
         }
@@ -90,6 +94,7 @@ impl ClusterBase {
         this.dns = state.dns.map(|place| DnsHost {
             node: place.node.into(),
             revision: place.revision,
+            changed: place.changed,
             since: place.since,
         });
         this.find_version();

@@ -106,10 +106,12 @@ impl View<'_> {
     }
 
     fn fill_status(&self, hole: Hole, out: &mut BytesMut) -> bool {
-        let up = self.base.dns.is_some();
+        let up = self.base.dns_ready();
         let keys = &self.base.baseline.keys;
         match hole {
             Hole::Nodes => put(out, self.base.nodes.len()),
+            Hole::NodesReady => put(out, self.base.nodes.len() - self.base.nodes.silent()),
+            Hole::NodesSilent => put(out, self.base.nodes.silent()),
             Hole::DnsReady => put(out, if up { DNS_PODS } else { 0 }),
             Hole::DnsMissing => put(out, if up { 0 } else { DNS_PODS }),
             Hole::DnsAvailable => put(out, if up { "True" } else { "False" }),
@@ -150,7 +152,15 @@ impl View<'_> {
             Hole::Spec => put(out, self.spec(name, node)),
             Hole::KubeletVersion => escaped(&node.version, out),
             Hole::NodeTag => escaped(&tag(&node.version), out),
-            Hole::Heartbeat => put(out, heartbeat::status_beat(node.created, self.now)),
+            Hole::Heartbeat => put(out, self.base.status_beat(name, self.now)),
+            Hole::Conditions => put(out, self.base.nodes.fare(name).condition_list(self.now)),
+            Hole::PodReady => {
+                put(out, if self.base.nodes.fare(name).is_silent() { "False" } else { "True" });
+            }
+            Hole::PodReadySince => {
+                let contact = self.base.nodes.fare(name).contact;
+                put(out, heartbeat::rfc3339(contact.max(self.created)));
+            }
             Hole::Renewed => put(out, self.base.renewal(name, node, self.now)),
             Hole::BootId => put(out, Uuid::new_v5(&node_uid(), b"boot")),
             Hole::MachineId => put(out, Uuid::new_v5(&node_uid(), b"machine").simple()),
@@ -184,9 +194,12 @@ impl View<'_> {
         if let Some(provider) = &node.provider_id {
             spec["providerID"] = (**provider).into();
         }
-        if self.base.nodes.etcd(name).is_some() {
-            let role = super::super::nodes::ROLE_LABEL;
-            spec["taints"] = json!([{"effect": "NoSchedule", "key": role}]);
+        let role = super::super::nodes::ROLE_LABEL;
+        let role = json!({"effect": "NoSchedule", "key": role});
+        let own = self.base.nodes.etcd(name).map(|_| role);
+        let taints: Vec<_> = own.into_iter().chain(self.base.nodes.fare(name).taints()).collect();
+        if !taints.is_empty() {
+            spec["taints"] = taints.into();
         }
         spec
     }
@@ -246,12 +259,22 @@ impl ClusterBase {
         id(&self.facts.seed, &format!("etcd/{name}/{}", node.origin))
     }
 
+    /// When the node's kubelet last posted its status.
+    pub(super) fn status_beat(&self, name: &str, now: i64) -> String {
+        heartbeat::rfc3339(self.nodes.fare(name).last_beat(now))
+    }
+
     /// When the node's kubelet last renewed its lease, at a place in the period and with a
     /// fraction that are the node's own.
     pub(super) fn renewal(&self, name: &str, node: &NodeRecord, now: i64) -> String {
         let own = id(&self.facts.seed, &format!("lease/{name}"));
         let phase = i64::from(own) % LEASE_PERIOD;
-        let second = heartbeat::last_renewal(node.created, phase, now);
+        let fare = self.nodes.fare(name);
+        let second = if fare.is_silent() {
+            heartbeat::last_renewal(node.created, phase, fare.since)
+        } else {
+            heartbeat::last_renewal(node.created.max(fare.contact), phase, now)
+        };
         heartbeat::rfc3339_micros(second, own % 1_000_000)
     }
 }

@@ -18,14 +18,9 @@ pub const STATUS_PERIOD: i64 = 5 * 60;
 const CONDITIONS: [&[u8]; 4] = [b"MemoryPressure", b"DiskPressure", b"PIDPressure", b"Ready"];
 
 /// When a kubelet that came at `created` last posted its status.
-fn last_status(created: i64, now: i64) -> i64 {
+pub(super) fn last_status(created: i64, now: i64) -> i64 {
     let age = (now - created).max(0);
     created + age - age % STATUS_PERIOD
-}
-
-/// The same as objects have it.
-pub(crate) fn status_beat(created: i64, now: i64) -> String {
-    rfc3339(last_status(created, now))
 }
 
 /// When a kubelet that came at `created` last renewed its lease, in whole seconds; `phase` is

@@ -1,6 +1,7 @@
 //! The nodes of a cluster: a few words each, and what a kubelet and its pods look like made from
 //! them when somebody reads.
 
+mod health;
 pub(super) mod heartbeat;
 mod merge;
 pub(super) mod names;
@@ -8,6 +9,7 @@ mod record;
 mod table;
 mod templates;
 
+pub use health::Fare;
 pub use heartbeat::{LEASE_PERIOD, STATUS_PERIOD};
 pub use merge::merge_node;
 pub use names::PodKind;

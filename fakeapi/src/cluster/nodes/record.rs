@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::health::Fare;
 use crate::register::{CONTROL_PLANE_LABEL, NodeSpec};
 
 /// The label by which CAPM3 finds a node.
@@ -57,6 +58,9 @@ pub struct NodeState {
     pub ordinal: u32,
     /// The suffix of its kube-proxy pod.
     pub proxy: u32,
+    /// How it fares, if it was not always ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fare: Option<Fare>,
 }
 
 /// What an update changes.

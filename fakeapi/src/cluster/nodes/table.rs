@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::health::Fare;
 use super::names::{SUFFIXES, spread};
 use super::record::{NodeRecord, NodeState, encode_labels, given};
 use crate::register::NodeSpec;
@@ -17,6 +18,8 @@ pub struct NodeTable {
     control_planes: BTreeMap<Arc<str>, u64>,
     /// The nodes by the suffixes of their kube-proxy pods.
     proxies: BTreeMap<u32, Arc<str>>,
+    /// How those nodes fare that were not always ready.
+    fares: BTreeMap<Arc<str>, Fare>,
     /// Numbers of nodes that are gone, to be given again: the lowest first, so that a table made
     /// from what was written down goes on as this one would have.
     free: BTreeSet<u32>,
@@ -50,6 +53,32 @@ impl NodeTable {
     /// Makes a node a control plane, or tells the new revision of its etcd pod.
     pub(crate) fn set_etcd(&mut self, name: &Arc<str>, revision: u64) {
         self.control_planes.insert(name.clone(), revision);
+    }
+
+    /// How a node fares, or would if it were there.
+    pub(crate) fn fare(&self, name: &str) -> Fare {
+        let created = self.nodes.get(name).map_or(0, |record| record.created);
+        self.fares.get(name).copied().unwrap_or_else(|| Fare::healthy(created))
+    }
+
+    /// Whether a node was ready ever since it came.
+    pub(crate) fn always_ready(&self, name: &str) -> bool {
+        !self.fares.contains_key(name)
+    }
+
+    /// Tells how a node fares from now on.
+    pub(crate) fn set_fare(&mut self, name: &Arc<str>, fare: Fare) {
+        self.fares.insert(name.clone(), fare);
+    }
+
+    /// The nodes that were not always ready, in order of their names.
+    pub(crate) fn fares(&self) -> impl Iterator<Item = (&Arc<str>, Fare)> {
+        self.fares.iter().map(|(name, fare)| (name, *fare))
+    }
+
+    /// How many nodes have a silent kubelet.
+    pub(crate) fn silent(&self) -> usize {
+        self.fares.values().filter(|fare| fare.is_silent()).count()
     }
 
     /// The node whose kube-proxy pod has this suffix.
@@ -138,6 +167,7 @@ impl NodeTable {
     pub(crate) fn remove(&mut self, name: &str) -> Option<NodeRecord> {
         let record = self.nodes.remove(name)?;
         self.control_planes.remove(name);
+        self.fares.remove(name);
         self.proxies.remove(&record.proxy);
         self.free.insert(record.ordinal);
         Some(record)
@@ -154,6 +184,7 @@ impl NodeTable {
             etcd: self.etcd(name).unwrap_or_default(),
             ordinal: record.ordinal,
             proxy: record.proxy,
+            fare: self.fares.get(name).copied(),
         };
         self.iter().map(state).collect()
     }
@@ -185,12 +216,13 @@ impl NodeTable {
     }
 
     fn restore(&mut self, state: &NodeState, version: Arc<str>) {
-        let NodeState { spec, created, origin, revision, pods, etcd, ordinal, proxy } = state;
+        let NodeState { spec, created, origin, revision, pods, etcd, ordinal, proxy, fare } = state;
         let name: Arc<str> = spec.name.as_str().into();
         if *etcd > 0 {
             self.control_planes.insert(name.clone(), *etcd);
         }
         self.proxies.insert(*proxy, name.clone());
+        self.fares.extend(fare.map(|fare| (name.clone(), fare)));
         let record = NodeRecord {
             provider_id: spec.provider_id.as_deref().map(Into::into),
             uuid: spec.uuid.as_deref().map(Into::into),

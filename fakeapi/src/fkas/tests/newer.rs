@@ -69,7 +69,7 @@ async fn one_cluster_and_what_belongs_to_it() {
         ),
         (
             "/updateNode?resource=ns/c",
-            r#"{"nodes":[{"name":"n","providerId":null,"uuid":null,"labels":{"cluster.x-k8s.io/control-plane":""},"version":null}]}"#,
+            r#"{"nodes":[{"name":"n","providerId":null,"uuid":null,"labels":{"cluster.x-k8s.io/control-plane":""},"version":null,"health":"ready"}]}"#,
         ),
         ("/kubeconfig?resource=ns/c", "kind: Config\nserver: https://10.0.0.1:6443\n"),
         (

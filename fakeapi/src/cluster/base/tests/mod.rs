@@ -1,5 +1,6 @@
 mod changes;
 mod golden;
+mod health;
 mod objects;
 mod sequences;
 mod walks;
@@ -20,7 +21,7 @@ use uuid::Uuid;
 use super::super::baseline::{Baseline, DEFAULT_VERSION, RESOURCES};
 use super::super::identity::CertificateAuthority;
 use super::*;
-use crate::register::CONTROL_PLANE_LABEL;
+use crate::register::{CONTROL_PLANE_LABEL, NodeHealth};
 
 /// 2026-11-18T11:06:40Z
 const NOW: i64 = 1_795_000_000;

@@ -12,10 +12,16 @@ enum Step {
     Put(NodeSpec),
     Remove(String),
     Lead(String),
+    Health(String, NodeHealth),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let name = (0..6_u8).prop_map(|number| format!("n-{number}"));
+    let health = prop::sample::select(vec![
+        NodeHealth::Ready,
+        NodeHealth::NotReady,
+        NodeHealth::Unreachable,
+    ]);
     let version = prop::option::of(prop::sample::select(vec!["v1.35.9", "v1.36.3", "v1.37.0"]));
     let spec = (name.clone(), any::<bool>(), version, 0..3_u8).prop_map(
         |(name, control, version, label)| {
@@ -28,7 +34,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => spec.prop_map(Step::Put),
         2 => name.clone().prop_map(Step::Remove),
-        1 => name.prop_map(Step::Lead),
+        1 => name.clone().prop_map(Step::Lead),
+        3 => (name, health).prop_map(|(name, health)| Step::Health(name, health)),
     ]
 }
 
@@ -36,6 +43,9 @@ fn apply(base: &mut ClusterBase, step: &Step, first: u64, second: i64) -> Vec<Ba
     match step {
         Step::Put(spec) => base.put_node(spec, first, at(second)).unwrap_or_default(),
         Step::Remove(name) => base.remove_node(name, first, at(second)).unwrap_or_default(),
+        Step::Health(name, health) => {
+            base.set_health(name, *health, first, at(second)).unwrap_or_default()
+        }
         Step::Lead(name) => base.move_leader(name, first, at(second)).unwrap_or_default(),
     }
 }
