@@ -29,6 +29,7 @@ pub mod selector;
 mod server;
 pub mod status;
 pub mod storage;
+pub mod streams;
 pub mod table;
 pub mod types;
 mod verbs;
