@@ -21,6 +21,7 @@ use crate::request::{Query, RequestInfo, ResourceRequest, Verb};
 use crate::selector::FieldSelector;
 use crate::status::Status;
 use crate::storage::Storage;
+use crate::streams::Upgrade;
 use crate::types::TypeTable;
 use crate::{generated, impersonate, rbac, render, verbs};
 
@@ -65,6 +66,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) form: Form,
+    /// When the connection can be taken over.
+    pub(crate) upgrade: Option<Upgrade>,
 }
 
 impl ApiServer {
@@ -122,10 +125,19 @@ impl ApiServer {
                     let resource = self.find(&request)?;
                     let body = collect(body, &parts.headers).await?;
                     let (headers, form) = (parts.headers, form?);
-                    let server = self;
-                    let asked =
-                        Asked { server, call, user, request, resource, query, headers, body, form };
-                    verbs::answer(&asked)
+                    let upgrade = parts.extensions.get().cloned();
+                    verbs::answer(&Asked {
+                        server: self,
+                        call,
+                        user,
+                        request,
+                        resource,
+                        query,
+                        headers,
+                        body,
+                        form,
+                        upgrade,
+                    })
                 }
             }
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use apiserver::auth::User;
 use apiserver::body::Body;
 use apiserver::storage::{Key, ResourceId, Storage};
+use apiserver::streams::Upgrade;
 use apiserver::{Call, Closing};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
@@ -18,7 +19,8 @@ use super::cluster::Cluster;
 use crate::addr::ClusterAddr;
 use crate::cluster::identity::{SubjectNames, serve_certificate};
 use crate::serve::{
-    BoxError, ClientIdentity, ConnectionCount, Directory, Draining, Peer, RequestBody, Tenant,
+    BoxError, ClientIdentity, ConnectionCount, Directory, Draining, Peer, RequestBody, Takeover,
+    Tenant,
 };
 
 impl Directory for Registry {
@@ -63,9 +65,15 @@ impl Tenant for Cluster {
     async fn serve(
         self: Arc<Self>,
         peer: Arc<Peer>,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> Response<Body> {
         let user = self.authenticate(&peer, request.headers());
+        if let Some(connection) = Takeover::of(&mut request) {
+            let upgrade = Upgrade::new(move |session| {
+                connection.clone().run(|io| session(Box::new(io)));
+            });
+            request.extensions_mut().insert(upgrade);
+        }
         let draining = request.extensions().get::<Draining>().cloned();
         let closing: Closing = Arc::new(move || match draining.clone() {
             Some(draining) => Box::pin(async move { draining.begun().await }),

@@ -25,6 +25,7 @@ mod server;
 mod socket;
 mod stall;
 pub mod stats;
+mod takeover;
 pub mod tls;
 mod version1;
 pub mod worker;
@@ -48,6 +49,7 @@ pub use client_cert::{ClientCertificate, ClientIdentity};
 pub use drain::Draining;
 pub use limits::{ConnectionCount, Limits};
 pub use server::{Config, Server, StartError};
+pub use takeover::Takeover;
 
 /// An error of another part, which this one hands on without looking inside.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -93,7 +95,7 @@ pub trait Tenant: Send + Sync + 'static {
     ///
     /// The future of a read (`GET`, `HEAD`, `OPTIONS`) is dropped when the client goes; that of
     /// any other method runs to its end. The request's extensions hold [`Draining`] and, on
-    /// HTTP/1.1, hyper's upgrade.
+    /// HTTP/1.1, what [`Takeover`] needs.
     fn serve(
         self: Arc<Self>,
         peer: Arc<Peer>,

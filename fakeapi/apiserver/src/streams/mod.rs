@@ -4,4 +4,9 @@
 //! connection can be taken over, and runs what it is given then. A [`spdy`] session or a
 //! [`websocket`] knows nothing of what its streams are for; `portforward` does.
 
+pub(crate) mod portforward;
 pub mod spdy;
+mod upgrade;
+pub mod websocket;
+
+pub use upgrade::{Takeover, Upgrade};

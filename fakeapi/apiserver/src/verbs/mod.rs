@@ -11,6 +11,7 @@ mod namespace;
 mod node_port;
 mod options;
 mod patch;
+mod portforward;
 mod read;
 mod review;
 mod strategy;

@@ -7,7 +7,7 @@ use super::create::refused;
 use super::options::dry_run;
 use super::strategy::{meta, metadata};
 use super::update::{ATTEMPTS, Part, change};
-use super::{commit, delete, patch, read, update};
+use super::{commit, delete, patch, portforward, read, update};
 use crate::body::Body;
 use crate::patch::merge_patch;
 use crate::request::Verb;
@@ -29,6 +29,7 @@ pub(super) fn answer(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
         "scale" => scale(asked),
         "eviction" => evict(asked),
         "binding" => bind(asked),
+        "portforward" => portforward::answer(asked),
         _ => Err(not_here(asked)),
     }
 }

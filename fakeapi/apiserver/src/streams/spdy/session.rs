@@ -230,7 +230,7 @@ impl<IO: AsyncRead> Incoming<IO> {
         }
     }
 
-    async fn answer(&self, frame: Frame) {
+    async fn answer(&mut self, frame: Frame) {
         // The writer is gone only when the session ends.
         drop(self.frames.send(frame).await);
     }

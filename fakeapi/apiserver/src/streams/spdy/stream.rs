@@ -41,7 +41,7 @@ pub struct Outbox {
 }
 
 /// A stream takes nothing any more: it was finished or reset, or its session has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stream is closed")]
 pub struct StreamClosed;
 
@@ -54,6 +54,11 @@ impl Stream {
     /// What it is about.
     pub fn headers(&self) -> &Headers {
         &self.headers
+    }
+
+    /// Completes when the stream is reset or its session ends.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.inbox.ended.clone().cancelled_owned()
     }
 
     /// Both directions.
@@ -102,11 +107,6 @@ impl Inbox {
             () = self.ended.cancelled() => None,
             piece = self.pieces.recv() => piece,
         }
-    }
-
-    /// Completes when the stream is reset or its session ends.
-    pub async fn ended(&self) {
-        self.ended.cancelled().await;
     }
 
     /// Whether the stream was reset or its session has ended.
