@@ -9,6 +9,8 @@
 
 mod capabilities;
 mod containerfile;
+mod fkas;
+mod image;
 mod manifests;
 mod operations;
 

@@ -9,6 +9,7 @@
 
 mod abuse;
 mod durability;
+mod fkas;
 mod management;
 mod nodes;
 mod recovery;

@@ -220,6 +220,8 @@ pub(crate) async fn ports_are_given_and_a_used_one_is_passed_over(setup: Setup) 
     }
     let ports: BTreeSet<u16> = served.iter().map(|(_, at)| at.port()).collect();
     assert_eq!(ports, BTreeSet::from([first, first + 2, first + 3, first + 4]), "{refusals:?}");
+    // It costs nobody a registration: only when all others are given there is none left.
+    assert!(served.iter().map(|(name, _)| name.as_str()).eq(["c0", "c1", "c2", "c3"]));
     for refusal in &refusals {
         assert_eq!(refusal.status, 500, "{refusal}");
         assert!(refusal.headers.contains_key("x-fakeapi-cause"), "{refusal}");
