@@ -16,6 +16,9 @@ use crate::table::{
     self, IncludeObject, ListMeta, PartialListWriter, RowObject, TableVersion, TableWriter,
 };
 
+/// About as many bytes are around the metadata of an object that is reduced to them.
+const PARTIAL_ENVELOPE: usize = 80;
+
 /// The metadata of a list.
 #[derive(Clone, Debug, Default)]
 pub struct ListHead {
@@ -166,12 +169,8 @@ fn row_object(include: IncludeObject, object: &Object) -> RowObject<'_> {
 
 /// An object reduced to its metadata.
 pub fn partial(version: TableVersion, object: &Object) -> Bytes {
-    let mut out = Vec::with_capacity(object.metadata().len() + 80);
-    out.extend_from_slice(br#"{"kind":"PartialObjectMetadata","apiVersion":""#);
-    out.extend_from_slice(version.api_version().as_bytes());
-    out.extend_from_slice(br#"","metadata":"#);
-    out.extend_from_slice(object.metadata());
-    out.push(b'}');
+    let mut out = Vec::with_capacity(object.metadata().len() + PARTIAL_ENVELOPE);
+    table::append_partial(&mut out, version, object.metadata());
     out.into()
 }
 

@@ -49,6 +49,7 @@ pub use duration::{human_duration, short_human_duration};
 pub use options::{IncludeObject, InvalidIncludeObject, TableVersion};
 pub use partial::{PartialListWriter, partial_metadata, partial_metadata_list};
 pub use printer::{Printer, printer};
+pub(crate) use writer::append_partial;
 pub use writer::{ListMeta, RowObject, TableWriter, write_event_table};
 
 /// A `TableColumnDefinition`. Serialized as the wire has it, every field present.

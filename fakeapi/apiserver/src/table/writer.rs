@@ -131,7 +131,8 @@ pub fn write_event_table(
     out.extend_from_slice(b"]}");
 }
 
-pub(super) fn append_partial(out: &mut Vec<u8>, version: TableVersion, metadata: &[u8]) {
+/// Writes an object reduced to its metadata.
+pub(crate) fn append_partial(out: &mut Vec<u8>, version: TableVersion, metadata: &[u8]) {
     out.extend_from_slice(br#"{"kind":"PartialObjectMetadata","apiVersion":""#);
     out.extend_from_slice(version.api_version().as_bytes());
     out.extend_from_slice(br#"","metadata":"#);
