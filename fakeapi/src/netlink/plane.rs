@@ -64,6 +64,13 @@ enum State {
     },
 }
 
+/// What becomes of addresses.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Add,
+    Remove,
+}
+
 impl Plane {
     /// Makes the host ready for the addresses of `pools`, in the network namespace of the calling
     /// thread; in mode `port`, `pools` is the one address as a host prefix. What a killed run
@@ -137,17 +144,7 @@ impl<K: Kernel> Plane<K> {
     /// # Errors
     /// In mode `secondary`, when the kernel refuses an address; all others of the call are there.
     pub async fn add(&self, ips: &[IpAddr]) -> Result<(), NetlinkError> {
-        let State::Secondary { .. } = self.shared.state else {
-            return Ok(());
-        };
-        let (shared, ips) = (Arc::clone(&self.shared), ips.to_vec());
-        finish(async move {
-            let State::Secondary { links, .. } = &shared.state else {
-                return Ok(());
-            };
-            links.lock().await.add(&shared.kernel, &ips).await
-        })
-        .await
+        self.change(ips, Change::Add).await
     }
 
     /// Stops addresses from arriving here. Those that do not are gone already. Finishes like
@@ -156,6 +153,10 @@ impl<K: Kernel> Plane<K> {
     /// # Errors
     /// In mode `secondary`, when the kernel refuses; all others of the call are gone.
     pub async fn remove(&self, ips: &[IpAddr]) -> Result<(), NetlinkError> {
+        self.change(ips, Change::Remove).await
+    }
+
+    async fn change(&self, ips: &[IpAddr], change: Change) -> Result<(), NetlinkError> {
         let State::Secondary { .. } = self.shared.state else {
             return Ok(());
         };
@@ -164,7 +165,11 @@ impl<K: Kernel> Plane<K> {
             let State::Secondary { links, .. } = &shared.state else {
                 return Ok(());
             };
-            links.lock().await.remove(&shared.kernel, &ips).await
+            let mut links = links.lock().await;
+            match change {
+                Change::Add => links.add(&shared.kernel, &ips).await,
+                Change::Remove => links.remove(&shared.kernel, &ips).await,
+            }
         })
         .await
     }
