@@ -1,5 +1,6 @@
 //! Clusters to begin with, and what a new user reads.
 
+use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -68,10 +69,14 @@ async fn make(registry: &Arc<Registry>, name: &ClusterName, nodes: u32) -> Resul
         .register(name, RegisterRequest::default())
         .await
         .with_context(|| format!("cluster {name} could not be made"))?;
-    let there = registry.nodes(name)?.len();
-    for number in u32::try_from(there)?..nodes {
+    let there: BTreeSet<String> = registry.nodes(name)?.into_iter().map(|node| node.name).collect();
+    for number in 0..nodes {
+        let node_name = format!("{}-node-{number}", name.name);
+        if there.contains(&node_name) {
+            continue;
+        }
         let mut node = NodeSpec {
-            name: format!("{}-node-{number}", name.name),
+            name: node_name,
             provider_id: Some(format!("fake:///{}/node-{number}", name.name)),
             ..NodeSpec::default()
         };
