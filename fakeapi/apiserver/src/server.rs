@@ -146,6 +146,13 @@ impl ApiServer {
         finish(response, &sent)
     }
 
+    /// Answers a request with a refusal that its caller decided on, as if the server had.
+    pub fn refuse<B>(request: &Request<B>, refusal: &Status) -> Response<Body> {
+        let query = Query::parse(request.uri().query());
+        let form = Form::choose(request.headers(), &query).unwrap_or(Form::JSON);
+        finish(render::status(form.whole(), refusal), &Sent::read(request.headers()))
+    }
+
     fn document(
         &self,
         call: &Call,

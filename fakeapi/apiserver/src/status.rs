@@ -272,6 +272,23 @@ impl Status {
         Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 
+    /// A refusal of any code, with a reason of `metav1.StatusReason`.
+    ///
+    /// `retry_after` is in seconds; Go's client repeats a request when a 429 or a 5xx has it.
+    pub fn refusal(
+        code: StatusCode,
+        reason: &'static str,
+        message: impl Into<String>,
+        retry_after: Option<u32>,
+    ) -> Self {
+        let mut status = Self::new(code, reason, message);
+        status.retry_after = retry_after;
+        if let Some(seconds) = retry_after {
+            status.details = Some(json!({"retryAfterSeconds": seconds}));
+        }
+        status
+    }
+
     /// 504 for a request that took longer than it may.
     pub fn timeout(message: impl Into<String>) -> Self {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)

@@ -15,7 +15,7 @@ const UNITS: [(&str, u64); 8] = [
 ];
 
 /// Writes like Go: `1h30m0s`, `1.5ms`, `0s`.
-pub(crate) fn format_duration(nanos: i64) -> String {
+pub fn format_duration(nanos: i64) -> String {
     let sign = if nanos < 0 { "-" } else { "" };
     let total = nanos.unsigned_abs();
     let small = match total {
@@ -54,7 +54,7 @@ fn decimal(value: u64, unit: u64) -> String {
 }
 
 /// Reads what Go reads; nothing when Go refuses it.
-pub(crate) fn parse_duration(text: &str) -> Option<i64> {
+pub fn parse_duration(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),

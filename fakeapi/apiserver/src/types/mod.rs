@@ -32,7 +32,7 @@ pub use field::{Field, FieldType, ListType, PatchStrategy, Special};
 pub use normalize::normalize;
 pub use prune::{MAX_REPORTED_FIELDS, prune, unknown_fields};
 
-pub(crate) use duration::{format_duration, parse_duration};
+pub use duration::{format_duration, parse_duration};
 pub(crate) use field::Kind;
 pub(crate) use normalize::{canonical_quantity, finish, zero};
 pub(crate) use time::Instant;
