@@ -27,9 +27,10 @@ use super::client_cert::judge;
 use super::drain::Draining;
 use super::handshake::handshake;
 use super::limits::{H2_CONNECTION_WINDOW, H2_FRAME, H2_SEND_BUFFER, H2_STREAM_WINDOW, Limits};
+use super::outage::Outage;
 use super::socket::Socket;
 use super::stall::{NewStream, StreamExecutor};
-use super::stats::{Cut, WorkerStats};
+use super::stats::{Cut, HandshakeFailure, WorkerStats};
 use super::tls::ALPN_H2;
 use super::worker::Worker;
 use super::{BoxError, Directory, Peer, Tenant};
@@ -53,6 +54,10 @@ pub(super) struct Admitted<T: Tenant> {
 /// Serves a connection to its end.
 pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitted<D::Tenant>) {
     let Admitted { socket, activity, tenant, at, client } = admitted;
+    let cuts = tenant.outage().cuts();
+    if !over(&worker, &*tenant).await {
+        return worker.stats.handshake_failed(HandshakeFailure::Outage);
+    }
     // Boxed, so that its state is not part of the task for the hours that follow.
     let stream = match Box::pin(handshake(&worker, &tenant, at, socket)).await {
         Ok(stream) => stream,
@@ -78,10 +83,24 @@ pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitt
         tracker: worker.tracker.clone(),
         draining: worker.draining.clone(),
         new_stream: h2.then(NewStream::default),
+        cuts,
     };
     let served = if h2 { context.serve_h2(stream).await } else { context.serve_h1(stream).await };
     if let Err(error) = served {
         tracing::debug!(cluster = %at, %client, %error, "connection ended by an error");
+    }
+}
+
+/// Waits while the tenant hangs, as long as a connection may be idle. Says whether it is over.
+async fn over<D: Directory>(worker: &Worker<D>, tenant: &D::Tenant) -> bool {
+    if tenant.outage().now() != Some(Outage::Hang) {
+        return true;
+    }
+    tokio::select! {
+        () = tenant.outage().hangs(false) => true,
+        () = tenant.removed().cancelled() => false,
+        () = worker.draining.cancelled() => false,
+        () = sleep_until(Instant::now() + worker.limits.idle) => false,
     }
 }
 
@@ -96,6 +115,8 @@ struct Context<T: Tenant> {
     draining: CancellationToken,
     /// On HTTP/2 only.
     new_stream: Option<NewStream>,
+    /// How often an outage had cut connections when this one began.
+    cuts: u32,
 }
 
 impl<T: Tenant> Context<T> {
@@ -159,7 +180,12 @@ impl<T: Tenant> Context<T> {
     }
 
     fn draining(&self) -> Draining {
-        Draining { server: self.draining.clone(), tenant: self.tenant.removed().clone() }
+        Draining {
+            server: self.draining.clone(),
+            tenant: self.tenant.removed().clone(),
+            outage: Arc::clone(self.tenant.outage()),
+            cuts: self.cuts,
+        }
     }
 
     /// A read dies with its client. Anything else was asked to change something: it runs to its
@@ -185,13 +211,21 @@ impl<T: Tenant> Context<T> {
     /// The connection is boxed by the caller: a task holds room for every value its functions
     /// ever hold, and this one would hold four of the two kinds.
     async fn drive(&self, mut connection: Pin<Box<impl Graceful>>) -> hyper::Result<()> {
-        let draining = self.draining();
+        let (draining, outage) = (self.draining(), self.tenant.outage());
+        let mut cut = pin!(outage.cut_since(self.cuts));
+        let mut hangs = outage.now() == Some(Outage::Hang);
         let first = self.limits.header.min(self.limits.idle);
         let mut check = pin!(sleep_until(Instant::now() + first));
         let mut leaving = None;
         loop {
             tokio::select! {
-                ended = connection.as_mut() => return ended,
+                biased;
+                () = cut.as_mut() => {
+                    self.stats.cut(Cut::Outage);
+                    return Ok(());
+                }
+                () = outage.hangs(!hangs) => hangs = !hangs,
+                ended = connection.as_mut(), if !hangs => return ended,
                 () = draining.begun(), if leaving.is_none() => {
                     leaving = Some(Instant::now());
                     connection.as_mut().graceful_shutdown();

@@ -1,26 +1,32 @@
 //! The end: new connections are refused, requests in flight finish, watches are told to end, and
 //! what is still there after a bound is cut.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::outage::OutageSwitch;
+
 /// How often a drain says what it waits for.
 const STILL_WAITING: Duration = Duration::from_secs(5);
 
-/// In the extensions of every request: says when the server drains or the cluster is taken away,
-/// upon which a response that would go on (a watch, a tunnel) is to end in good order.
+/// In the extensions of every request: says when the server drains, the cluster is taken away or
+/// an outage cuts its connections, upon which a response that would go on (a watch, a tunnel) is to end in good order.
 #[derive(Clone, Debug)]
 pub struct Draining {
     pub(super) server: CancellationToken,
     pub(super) tenant: CancellationToken,
+    pub(super) outage: Arc<OutageSwitch>,
+    /// How often connections had been cut when this one began.
+    pub(super) cuts: u32,
 }
 
 impl Draining {
     /// Whether the end has begun.
     pub fn has_begun(&self) -> bool {
-        self.server.is_cancelled() || self.tenant.is_cancelled()
+        self.server.is_cancelled() || self.tenant.is_cancelled() || self.outage.cuts() != self.cuts
     }
 
     /// Completes when the end begins.
@@ -28,6 +34,7 @@ impl Draining {
         tokio::select! {
             () = self.server.cancelled() => {}
             () = self.tenant.cancelled() => {}
+            () = self.outage.cut_since(self.cuts) => {}
         }
     }
 }

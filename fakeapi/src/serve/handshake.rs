@@ -7,11 +7,12 @@ use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::outage::{NO_TLS, Outage};
 use super::plaintext;
 use super::socket::Socket;
 use super::stats::HandshakeFailure;
 use super::worker::Worker;
-use super::{BoxError, Directory};
+use super::{BoxError, Directory, Tenant};
 use crate::addr::{ClientAddr, ClusterAddr};
 
 /// Why a handshake failed.
@@ -23,6 +24,8 @@ pub(super) enum HandshakeError {
     Draining,
     #[error("the peer spoke HTTP without TLS")]
     Plaintext,
+    #[error("the cluster has an outage")]
+    Outage,
     #[error("no serving certificate")]
     Certificate(#[source] BoxError),
     #[error("the peer broke off")]
@@ -38,6 +41,7 @@ impl HandshakeError {
             Self::Deadline => HandshakeFailure::Deadline,
             Self::Draining => HandshakeFailure::Draining,
             Self::Plaintext => HandshakeFailure::Plaintext,
+            Self::Outage => HandshakeFailure::Outage,
             Self::Certificate(_) => HandshakeFailure::Certificate,
             Self::Gone(_) => HandshakeFailure::Gone,
             Self::Protocol(_) => HandshakeFailure::Protocol,
@@ -72,9 +76,20 @@ pub(super) async fn handshake<D: Directory>(
     socket: Socket<D::Tenant>,
 ) -> Result<Box<TlsStream<Socket<D::Tenant>>>, HandshakeError> {
     let handshake = async {
+        let outage = tenant.outage().now();
+        if outage == Some(Outage::Reset) {
+            socket.peek(&mut [0]).await?;
+            socket.reset_on_close();
+            return Err(HandshakeError::Outage);
+        }
         if plaintext::is_http(&socket).await? {
             plaintext::refuse(socket).await?;
             return Err(HandshakeError::Plaintext);
+        }
+        if outage == Some(Outage::TlsFailure) {
+            // Which alert it is does not matter, as long as the client gets one.
+            let failed = TlsAcceptor::from(NO_TLS.clone()).accept(socket).await;
+            return failed.map(Box::new).map_err(|_| HandshakeError::Outage);
         }
         let config = worker.configs.get(at, &**tenant).map_err(HandshakeError::Certificate)?;
         Ok(Box::new(TlsAcceptor::from(config).accept(socket).await?))

@@ -6,7 +6,7 @@
 //!
 //! Follow a connection in this order: [`listener`] opens the sockets, [`worker`] accepts, admits
 //! and routes, [`tls`] answers with the cluster's certificate, [`client_cert`] tells who the peer
-//! is, `conn` speaks HTTP, [`drain`] ends it. [`limits`] names every bound on the way and
+//! is, `conn` speaks HTTP, [`drain`] ends it, [`outage`] lets it go wrong on purpose. [`limits`] names every bound on the way and
 //! [`stats`] counts every outcome.
 //!
 //! Who answers is not known here: the registry of clusters implements [`Directory`], a cluster
@@ -20,6 +20,7 @@ pub mod drain;
 mod handshake;
 pub mod limits;
 pub mod listener;
+pub mod outage;
 mod plaintext;
 mod server;
 mod socket;
@@ -42,6 +43,7 @@ use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
 use tokio_util::sync::CancellationToken;
 
+use self::outage::OutageSwitch;
 use crate::addr::{ClientAddr, ClusterAddr};
 
 pub use body::{BodyError, RequestBody};
@@ -90,6 +92,11 @@ pub trait Tenant: Send + Sync + 'static {
     /// Is cancelled when the tenant is taken away: its connections are then ended, in good order
     /// for a moment and then by force. [`Draining`] tells the requests in flight.
     fn removed(&self) -> &CancellationToken;
+
+    /// Whether the tenant has an outage; one that never has any need not say so.
+    fn outage(&self) -> &Arc<OutageSwitch> {
+        &outage::NEVER
+    }
 
     /// Answers one request. Runs on the worker that owns the address.
     ///

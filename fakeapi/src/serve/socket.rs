@@ -72,6 +72,11 @@ impl<T: Tenant> Socket<T> {
         self.tcp.peek(buf).await
     }
 
+    /// Makes closing it a reset.
+    pub(super) fn reset_on_close(&self) {
+        reset_on_close(&self.tcp);
+    }
+
     /// Passes a write's outcome on, unless the peer has taken nothing for too long.
     fn watch_progress<R>(
         &mut self,

@@ -42,6 +42,8 @@ outcomes! {
         Gone => "gone",
         /// The server is draining.
         Draining => "draining",
+        /// Its cluster has an outage.
+        Outage => "outage",
     }
 }
 
@@ -60,6 +62,8 @@ outcomes! {
         Certificate => "certificate",
         /// The server is draining.
         Draining => "draining",
+        /// The cluster has an outage.
+        Outage => "outage",
     }
 }
 
@@ -76,6 +80,8 @@ outcomes! {
         StreamStall => "stream_stall",
         /// Its cluster was taken away and it did not end by itself.
         Removed => "removed",
+        /// Its cluster has an outage.
+        Outage => "outage",
     }
 }
 

@@ -15,7 +15,7 @@ use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key,
 };
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, StoresServerSessions};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, StoresServerSessions};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
@@ -47,11 +47,16 @@ pub(super) fn signature_algorithms() -> WebPkiSupportedAlgorithms {
 /// # Panics
 /// Never: the provider knows the suites of both TLS versions.
 pub fn server_config(key: Arc<CertifiedKey>) -> Arc<ServerConfig> {
+    config(Arc::new(SingleCertAndKey::from(key)))
+}
+
+/// The TLS configuration with these certificates.
+pub(super) fn config(certificates: Arc<dyn ResolvesServerCert>) -> Arc<ServerConfig> {
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .expect("aws-lc has suites for TLS 1.2 and 1.3")
         .with_client_cert_verifier(Arc::clone(&ANY_CLIENT) as _)
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+        .with_cert_resolver(certificates);
     config.alpn_protocols = vec![ALPN_H2.to_vec(), ALPN_HTTP1.to_vec()];
     config.session_storage = Arc::clone(&NO_SESSIONS);
     config.send_tls13_tickets = 0;

@@ -19,15 +19,16 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Directory;
 use super::activity::Activity;
 use super::conn::{self, Admitted};
 use super::drain::drain;
 use super::limits::{Limits, Place};
 use super::listener::{ACCEPT_PAUSE, ACCEPT_WARNING, AcceptFault, accept_fault};
+use super::outage::Outage;
 use super::socket::{Held, Socket, reset_on_close};
 use super::stats::{Refusal, WorkerStats};
 use super::tls::ConfigCache;
+use super::{Directory, Tenant};
 use crate::addr::{ClientAddr, ClusterAddr};
 
 /// Requests to listen or not to, waiting for a worker.
@@ -240,6 +241,9 @@ impl<D: Directory> Worker<D> {
         let Some(tenant) = self.directory.tenant(at) else {
             return self.refuse(&tcp, Refusal::UnknownAddress);
         };
+        if tenant.outage().now() == Some(Outage::Refuse) {
+            return self.refuse(&tcp, Refusal::Outage);
+        }
         let Some(place) = Place::take(&tenant, self.limits.connections_per_cluster) else {
             return self.refuse(&tcp, Refusal::ClusterFull);
         };
