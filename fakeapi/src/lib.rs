@@ -6,6 +6,7 @@
 
 pub mod addr;
 pub mod app;
+pub mod behaviour;
 pub mod cli;
 pub mod client;
 pub mod cluster;
