@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::addr::ClusterAddr;
+use crate::behaviour::Behaviours;
 
 /// A cluster's name in the management cluster.
 ///
@@ -80,6 +81,9 @@ pub struct RegisterRequest {
     pub etcd_ca: Option<CaPem>,
     /// The Kubernetes version the cluster shows until a node says otherwise.
     pub version: Option<String>,
+    /// Its labels, by which rules of behaviour select it. A registered cluster's change to these;
+    /// absent leaves them.
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 /// A registered cluster, as lists show it.
@@ -100,6 +104,9 @@ pub struct ClusterSummary {
     pub version: String,
     /// When it was registered, RFC 3339.
     pub created: String,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What a node is, as `/updateNode` says it.
@@ -324,4 +331,9 @@ pub trait Registrar: Send + Sync + 'static {
 
     /// What the edges saw for the cluster's address since it was registered.
     fn traffic(&self, name: &ClusterName) -> Result<Traffic, RegisterError>;
+
+    /// The door to the rules of behaviour, where there are any.
+    fn behaviours(&self) -> Option<&dyn Behaviours> {
+        None
+    }
 }

@@ -8,20 +8,30 @@ use anyhow::{Context, Result};
 use tracing::warn;
 
 use super::options::RunOptions;
+use crate::behaviour::Book;
 use crate::journal::{Journal, Replay};
 
-/// The journal and what it held, where one is kept.
-pub(super) type Kept = (Option<Arc<Journal>>, Option<Replay>);
+/// What is kept, and what it held.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// The journal, where one is kept.
+    pub(super) journal: Option<Arc<Journal>>,
+    /// What it held.
+    pub(super) replay: Option<Replay>,
+    /// The rules of behaviour, which are kept beside it.
+    pub(super) behaviours: Book,
+}
 
-/// Opens the journal that the options ask for.
+/// Opens what the options ask for.
 ///
 /// # Errors
 /// When there is no directory for it, or what is in it cannot be used.
 pub(super) fn open(options: &RunOptions) -> Result<Kept> {
-    let Some(directory) = directory(options)? else { return Ok((None, None)) };
+    let Some(directory) = directory(options)? else { return Ok(Kept::default()) };
     let (journal, replay) = Journal::open(&directory, options.sync.0)
         .with_context(|| format!("the data in {} cannot be used", directory.display()))?;
-    Ok((Some(Arc::new(journal)), Some(replay)))
+    let behaviours = Book::open(&directory)?;
+    Ok(Kept { journal: Some(Arc::new(journal)), replay: Some(replay), behaviours })
 }
 
 /// The directory of the journal; none where nothing is kept.

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::sync::{Arc, Weak};
 
+use crate::behaviour;
 use crate::datapath::Datapath;
 use crate::journal::Journal;
 use crate::registry::Registry;
@@ -29,6 +30,7 @@ pub(super) fn renderer(
         let mut out = String::new();
         if let Some(registry) = registry.upgrade() {
             clusters(&mut out, &registry);
+            behaviour::counts::metrics(&mut out, &registry.behaviour_entries());
         }
         if let Some(server) = server.upgrade() {
             connections(&mut out, &server);

@@ -1,6 +1,7 @@
 //! The running program: every part is built bottom-up here, owned here, and stopped in order.
 
 mod claim;
+mod config;
 mod data;
 mod demo;
 mod kernel;
@@ -16,9 +17,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use apiserver::{ApiServer, generated};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use claim::Claims;
+use data::Kept;
 pub use metrics::Renderer;
 pub use options::{CONTROL_PORT, FKAS_PORTS, Kernel, PortRange, RunOptions, Sync};
 
@@ -65,6 +68,8 @@ struct App {
     options: RunOptions,
     choice: Choice,
     registry: Arc<Registry>,
+    /// What rules do by themselves.
+    behaviours: AbortOnDropHandle<()>,
     datapath: Option<Arc<Datapath>>,
     server: Arc<Server>,
     control: ControlServer,
@@ -76,6 +81,7 @@ struct Opened {
     options: RunOptions,
     choice: Choice,
     registry: Arc<Registry>,
+    behaviours: AbortOnDropHandle<()>,
     journal: Option<Arc<Journal>>,
     control: TcpListener,
     claims: Claims,
@@ -85,13 +91,14 @@ impl App {
     async fn start(mut options: RunOptions) -> Result<Self> {
         let choice = choose(&options)?;
         info!("{choice}");
+        let rules = config::rules(options.config.as_deref()).await?;
         raise_descriptors()?;
         // Taken first: a second process must find out before it touches anything.
         let control = TcpListener::bind(options.control_address)
             .with_context(|| format!("cannot listen on {}", options.control_address))?;
         // From here on the real one: port 0 asks for any.
         options.control_address = control.local_addr()?;
-        let (journal, replay) = data::open(&options)?;
+        let Kept { journal, replay, behaviours } = data::open(&options)?;
         let claims = claim::claim(&options, &choice)?;
         // Not before: the file may be that of the process that has the port or the data.
         ready::forget(&options).await?;
@@ -100,10 +107,12 @@ impl App {
             ipam: Ipam::new(plan(&options, &choice))?,
             journal: journal.clone(),
             authorities: authorities(&options).await?,
+            behaviours,
         });
         if let Some(replay) = &replay {
             restore(&registry, replay)?;
         }
+        registry.adopt_behaviours(rules).await.context("the rules cannot be kept")?;
         if let Some(journal) = &journal {
             let live: Arc<dyn Live> = registry.clone();
             journal.attach(&live);
@@ -112,9 +121,17 @@ impl App {
         let prepared = netlink::Options { wanted: wanted.clone(), ..netlink::Options::default() };
         let plane = Plane::prepare(choice.mode, &choice.pools, &prepared).await?;
         registry.set_plane(plane).await;
+        let behaviours = registry.begin_behaviours().await;
         let keep = options.keep_addresses;
-        let opened =
-            Opened { options, choice, registry: registry.clone(), journal, control, claims };
+        let opened = Opened {
+            options,
+            choice,
+            registry: registry.clone(),
+            behaviours,
+            journal,
+            control,
+            claims,
+        };
         let started = Self::let_in(opened).await;
         if started.is_err()
             && let Err(error) = registry.close_plane(keep).await
@@ -126,7 +143,7 @@ impl App {
 
     /// Lets clients and callers in, when everything that is to be there is.
     async fn let_in(opened: Opened) -> Result<Self> {
-        let Opened { options, choice, registry, journal, control, claims } = opened;
+        let Opened { options, choice, registry, behaviours, journal, control, claims } = opened;
         let datapath = kernel::load(&options, &choice)?;
         let workers = workers(&options)?;
         let server = serve(&options, &choice, workers, &registry, datapath.as_ref())?;
@@ -134,7 +151,7 @@ impl App {
         let figures = metrics::renderer(&registry, &server, datapath.as_ref(), journal.as_ref());
         let control =
             ControlServer::start(control, registry.clone(), figures, fkas::Limits::default())?;
-        Ok(Self { options, choice, registry, datapath, server, control, claims })
+        Ok(Self { options, choice, registry, behaviours, datapath, server, control, claims })
     }
 
     /// Tells the user what there is and what to do next.
@@ -147,8 +164,10 @@ impl App {
     /// Stops the parts in the reverse order: first nobody comes in, then everybody may finish,
     /// then what was put into the kernel is taken out.
     async fn stop(self) -> Result<()> {
-        let Self { options, choice: _, registry, datapath, server, control, claims } = self;
+        let Self { options, choice: _, registry, behaviours, datapath, server, control, claims } =
+            self;
         info!("stopping");
+        drop(behaviours);
         if let Err(error) = ready::forget(&options).await {
             warn!(%error, "the ready file stays behind");
         }

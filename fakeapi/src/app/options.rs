@@ -55,6 +55,10 @@ pub struct RunOptions {
     #[arg(long, env = "FAKEAPI_CONTROL_ADDRESS", default_value = "127.0.0.1:3333")]
     pub control_address: SocketAddr,
 
+    /// Begin with the rules of behaviour in this file (YAML)
+    #[arg(long, env = "FAKEAPI_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// Where what must survive is kept
     #[arg(long, env = "FAKEAPI_DATA_DIR", value_name = "DIR", conflicts_with = "ephemeral")]
     pub data_dir: Option<PathBuf>,

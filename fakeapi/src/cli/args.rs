@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::behaviour::BehaviourCommand;
 use crate::register::ClusterName;
 
 /// The namespace of a bare name.
@@ -59,6 +60,14 @@ pub enum ControlCommand {
     #[command(subcommand)]
     Node(NodeCommand),
 
+    /// Changes how the etcd members of a cluster fare.
+    #[command(subcommand)]
+    Etcd(EtcdCommand),
+
+    /// Lets clusters behave otherwise than well: slow, erring, out of service.
+    #[command(subcommand)]
+    Behaviour(BehaviourCommand),
+
     /// Sets what the kernel does with a cluster's packets.
     Fault(FaultArgs),
 
@@ -88,6 +97,10 @@ pub struct RegisterArgs {
     /// The Kubernetes version it shows until a node says otherwise.
     #[arg(long, value_name = "VERSION")]
     pub version: Option<String>,
+
+    /// A label, by which rules of behaviour select it; may be given many times.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub labels: Vec<(String, String)>,
 }
 
 /// Certificate authorities as files.
@@ -125,6 +138,19 @@ pub enum NodeCommand {
         /// The node.
         #[arg(value_name = "NODE")]
         node: String,
+    },
+
+    /// Lets a node's kubelet fare otherwise.
+    Health {
+        /// The cluster.
+        #[arg(value_name = "[NAMESPACE/]NAME")]
+        cluster: ClusterArg,
+        /// The node.
+        #[arg(value_name = "NODE")]
+        node: String,
+        /// How it fares.
+        #[arg(value_enum)]
+        health: NodeHealthArg,
     },
 
     /// Lists the nodes of a cluster.
@@ -167,6 +193,49 @@ pub struct NodeAddArgs {
     pub version: Option<String>,
 }
 
+/// How a node's kubelet fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NodeHealthArg {
+    /// It reports that the node is ready.
+    Ready,
+    /// It reports that the node is not ready.
+    NotReady,
+    /// It reports nothing any more.
+    Unreachable,
+}
+
+/// `etcd`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum EtcdCommand {
+    /// Lets the member on a control-plane node fare otherwise.
+    Member {
+        /// The cluster.
+        #[arg(value_name = "[NAMESPACE/]NAME")]
+        cluster: ClusterArg,
+        /// The node.
+        #[arg(value_name = "NODE")]
+        node: String,
+        /// How it fares.
+        #[arg(value_enum)]
+        health: MemberArg,
+    },
+}
+
+/// How an etcd member fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MemberArg {
+    /// It serves.
+    Healthy,
+    /// Its process is gone.
+    Lost,
+    /// It has no vote yet.
+    Learner,
+    /// It raises the alarm NOSPACE.
+    NoSpace,
+    /// It raises the alarm CORRUPT.
+    Corrupt,
+}
+
 /// `fault`.
 #[derive(Clone, Debug, Args)]
 pub struct FaultArgs {
@@ -199,7 +268,7 @@ pub enum FaultMode {
     Drop,
 }
 
-fn parse_label(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a label is KEY=VALUE")?;
     if key.is_empty() {
         return Err("a label has a key".to_owned());

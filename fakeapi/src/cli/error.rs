@@ -26,6 +26,9 @@ pub enum CliError {
     /// The server sent YAML that is none.
     #[error("the answer is not YAML")]
     Yaml(#[source] serde_saphyr::Error),
+    /// A file is no YAML.
+    #[error("the file is not YAML")]
+    FileYaml(#[source] serde_saphyr::Error),
     /// An answer cannot be shown as YAML.
     #[error("the answer cannot be written as YAML")]
     ToYaml(#[source] serde_saphyr::SerializeError),
@@ -42,6 +45,7 @@ impl CliError {
             Self::Client(_)
             | Self::File { .. }
             | Self::Yaml(_)
+            | Self::FileYaml(_)
             | Self::ToYaml(_)
             | Self::Output(_) => 1,
         }

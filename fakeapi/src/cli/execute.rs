@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::args::{
-    AuthorityArgs, ControlCommand, FaultArgs, FaultMode, NodeAddArgs, NodeCommand, RegisterArgs,
+    AuthorityArgs, ControlCommand, EtcdCommand, FaultArgs, FaultMode, MemberArg, NodeAddArgs,
+    NodeCommand, NodeHealthArg, RegisterArgs,
 };
+use super::behaviour;
 use super::error::CliError;
 use super::output::Screen;
 use crate::client::Client;
 use crate::register::{
-    CONTROL_PLANE_LABEL, CaPem, ClusterName, ClusterSummary, Fault, NodeSpec, RegisterRequest,
-    Traffic,
+    CONTROL_PLANE_LABEL, CaPem, ClusterName, ClusterSummary, Fault, MemberHealth, NodeHealth,
+    NodeSpec, RegisterRequest, Traffic,
 };
 
 /// Asks `client` what `command` says and shows the answer.
@@ -34,6 +36,12 @@ pub(super) async fn execute<W: Write>(
         }
         ControlCommand::Secrets { cluster } => screen.documents(&client.secrets(&cluster.0).await?),
         ControlCommand::Node(command) => node(client, command, screen).await,
+        ControlCommand::Etcd(EtcdCommand::Member { cluster, node, health }) => {
+            let (health, result) = member_health(health);
+            client.set_member_health(&cluster.0, &node, health).await?;
+            screen.done("member", &format!("{}/{node}", cluster.0), result)
+        }
+        ControlCommand::Behaviour(command) => behaviour::execute(client, command, screen).await,
         ControlCommand::Fault(args) => fault(client, args, screen).await,
         ControlCommand::Traffic { cluster } => {
             let traffic = client.traffic(&cluster.0).await?;
@@ -49,13 +57,14 @@ async fn register<W: Write>(
     args: RegisterArgs,
     screen: &mut Screen<W>,
 ) -> Result<(), CliError> {
-    let RegisterArgs { cluster, address, authorities, version } = args;
+    let RegisterArgs { cluster, address, authorities, version, labels } = args;
     let AuthorityArgs { ca_cert, ca_key, etcd_cert, etcd_key } = authorities;
     let request = RegisterRequest {
         address,
         ca: read_ca(ca_cert, ca_key)?,
         etcd_ca: read_ca(etcd_cert, etcd_key)?,
         version,
+        labels: (!labels.is_empty()).then(|| labels.into_iter().collect()),
     };
     client.register(&cluster.0, &request).await?;
     list(&[client.cluster(&cluster.0).await?], screen)
@@ -69,7 +78,7 @@ fn read_ca(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<CaPem>,
     Ok(Some(CaPem { certificate: read(&cert)?, key: read(&key)? }))
 }
 
-fn read(path: &Path) -> Result<String, CliError> {
+pub(super) fn read(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|source| CliError::File { path: path.to_owned(), source })
 }
 
@@ -105,7 +114,30 @@ async fn node<W: Write>(
             client.remove_node(&cluster.0, &node).await?;
             screen.done("node", &format!("{}/{node}", cluster.0), "removed")
         }
+        NodeCommand::Health { cluster, node, health } => {
+            let (health, result) = node_health(health);
+            client.set_node_health(&cluster.0, &node, health).await?;
+            screen.done("node", &format!("{}/{node}", cluster.0), result)
+        }
         NodeCommand::List { cluster } => nodes(&client.nodes(&cluster.0).await?, screen),
+    }
+}
+
+fn node_health(health: NodeHealthArg) -> (NodeHealth, &'static str) {
+    match health {
+        NodeHealthArg::Ready => (NodeHealth::Ready, "is ready"),
+        NodeHealthArg::NotReady => (NodeHealth::NotReady, "is not ready"),
+        NodeHealthArg::Unreachable => (NodeHealth::Unreachable, "is unreachable"),
+    }
+}
+
+fn member_health(health: MemberArg) -> (MemberHealth, &'static str) {
+    match health {
+        MemberArg::Healthy => (MemberHealth::Healthy, "is healthy"),
+        MemberArg::Lost => (MemberHealth::Lost, "is lost"),
+        MemberArg::Learner => (MemberHealth::Learner, "is a learner"),
+        MemberArg::NoSpace => (MemberHealth::NoSpace, "has no space"),
+        MemberArg::Corrupt => (MemberHealth::Corrupt, "is corrupt"),
     }
 }
 

@@ -7,6 +7,7 @@
 //! the clients.
 
 mod args;
+mod behaviour;
 mod entry;
 mod error;
 mod execute;
@@ -23,9 +24,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use args::{
-    AuthorityArgs, ClusterArg, ControlCommand, FaultArgs, FaultMode, NodeAddArgs, NodeCommand,
-    RegisterArgs,
+    AuthorityArgs, ClusterArg, ControlCommand, EtcdCommand, FaultArgs, FaultMode, MemberArg,
+    NodeAddArgs, NodeCommand, NodeHealthArg, RegisterArgs,
 };
+pub use behaviour::{BehaviourCommand, OutageArg, SetArgs};
 pub use error::CliError;
 pub use output::{Format, Screen};
 

@@ -75,6 +75,17 @@ impl<W: Write> Screen<W> {
         }
     }
 
+    /// Shows one object: as YAML where no program asks.
+    pub(super) fn document(&mut self, value: &impl Serialize) -> Result<(), CliError> {
+        match self.format {
+            Format::Json => self.value(value),
+            Format::Table | Format::Yaml => {
+                let text = serde_saphyr::to_string(value).map_err(CliError::ToYaml)?;
+                Ok(writeln!(self.out, "{}", text.trim_end())?)
+            }
+        }
+    }
+
     /// What it writes to.
     pub fn into_inner(self) -> W {
         self.out

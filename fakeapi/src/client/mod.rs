@@ -9,11 +9,16 @@ use std::collections::VecDeque;
 
 use ::http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
 pub use error::ClientError;
 pub use wire::{Outcome, Page, Registered};
 
-use crate::register::{ClusterName, ClusterSummary, Fault, NodeSpec, RegisterRequest, Traffic};
+use crate::behaviour::Report;
+use crate::register::{
+    ClusterName, ClusterSummary, Fault, MemberHealth, NodeHealth, NodeSpec, RegisterRequest,
+    Traffic,
+};
 
 /// Clusters asked for in one page when all are listed.
 const PAGE: usize = 10_000;
@@ -155,6 +160,52 @@ impl Client {
         self.http.get(&about("/fault", name)).await
     }
 
+    /// Adds a rule of behaviour or replaces the one of its name.
+    pub async fn put_behaviour(&self, name: &str, rule: &Value) -> Result<Report, ClientError> {
+        self.http.json(Method::PUT, &self::rule(name), rule.to_string()).await
+    }
+
+    /// Removes a rule of behaviour.
+    pub async fn remove_behaviour(&self, name: &str) -> Result<(), ClientError> {
+        self.http.send(Method::DELETE, &rule(name), None).await?;
+        Ok(())
+    }
+
+    /// One rule of behaviour, and what it does.
+    pub async fn behaviour(&self, name: &str) -> Result<Report, ClientError> {
+        self.http.get(&rule(name)).await
+    }
+
+    /// All rules of behaviour, and what they do.
+    pub async fn behaviours(&self) -> Result<Vec<Report>, ClientError> {
+        let reports: wire::Reports = self.http.get("/behaviour").await?;
+        Ok(reports.behaviours)
+    }
+
+    /// Lets a node's kubelet fare otherwise.
+    pub async fn set_node_health(
+        &self,
+        name: &ClusterName,
+        node: &str,
+        health: NodeHealth,
+    ) -> Result<(), ClientError> {
+        let body = serde_json::json!({ "health": health }).to_string();
+        self.http.send(Method::PUT, &on_node("/nodeHealth", name, node), Some(body)).await?;
+        Ok(())
+    }
+
+    /// Lets the etcd member on a node fare otherwise.
+    pub async fn set_member_health(
+        &self,
+        name: &ClusterName,
+        node: &str,
+        health: MemberHealth,
+    ) -> Result<(), ClientError> {
+        let body = serde_json::json!({ "health": health }).to_string();
+        self.http.send(Method::PUT, &on_node("/memberHealth", name, node), Some(body)).await?;
+        Ok(())
+    }
+
     /// What the edges saw for the cluster's address.
     pub async fn traffic(&self, name: &ClusterName) -> Result<Traffic, ClientError> {
         self.http.get(&about("/traffic", name)).await
@@ -206,6 +257,16 @@ fn about(path: &str, name: &ClusterName) -> String {
     let namespace = utf8_percent_encode(namespace, QUERY);
     let name = utf8_percent_encode(name, QUERY);
     format!("{path}?namespace={namespace}&cluster={name}")
+}
+
+/// `path` asked about one node of a cluster.
+fn on_node(path: &str, name: &ClusterName, node: &str) -> String {
+    format!("{}&nodeName={}", about(path, name), utf8_percent_encode(node, QUERY))
+}
+
+/// The path of a rule of behaviour.
+fn rule(name: &str) -> String {
+    format!("/behaviour/{}", utf8_percent_encode(name, QUERY))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::behaviour::Report;
 use crate::register::{CaPem, ClusterName, ClusterSummary, NodeSpec, RegisterRequest};
 
 /// Where a registered cluster is served.
@@ -54,7 +55,7 @@ pub(super) struct Nodes {
 
 /// The body that registers a cluster.
 pub(super) fn registration(name: &ClusterName, request: &RegisterRequest) -> Value {
-    let RegisterRequest { address, ca, etcd_ca, version } = request;
+    let RegisterRequest { address, ca, etcd_ca, version, labels } = request;
     let mut body = named(name);
     let mut put = |key: &str, text: Option<String>| {
         if let Some(text) = text {
@@ -69,7 +70,16 @@ pub(super) fn registration(name: &ClusterName, request: &RegisterRequest) -> Val
     put("etcdKey", etcd_ca.as_ref().map(key));
     put("address", address.map(|address| address.to_string()));
     put("version", version.clone());
+    if let Some(labels) = labels {
+        body.insert("labels".to_owned(), encode(labels));
+    }
     body.into()
+}
+
+/// Rules of behaviour.
+#[derive(Deserialize)]
+pub(super) struct Reports {
+    pub(super) behaviours: Vec<Report>,
 }
 
 /// The body that adds or changes a node.

@@ -9,6 +9,7 @@ use super::answer::Answer;
 use super::go_json::InvalidJson;
 use super::pem_text::BadCa;
 use super::with_causes;
+use crate::behaviour::BehaviourError;
 use crate::register::{NotAClusterName, RegisterError};
 
 /// Why a control request was refused.
@@ -71,6 +72,9 @@ pub(super) enum ControlError {
         /// Why.
         source: RegisterError,
     },
+    /// A rule of behaviour was not taken.
+    #[error("{}", with_causes(.0))]
+    Behaviour(#[from] BehaviourError),
     /// The task that did the work is gone.
     #[error("Internal error")]
     Task(#[from] tokio::task::JoinError),
@@ -91,6 +95,7 @@ impl ControlError {
             Self::Register { address_asked, source } => registering_status(source, *address_asked),
             Self::Node { source, .. } => node_status(source),
             Self::Other { source } => other_status(source),
+            Self::Behaviour(error) => behaviour_status(error),
             Self::Task(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -166,6 +171,17 @@ fn node_status(source: &RegisterError) -> StatusCode {
     match source {
         RegisterError::Invalid { .. } => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn behaviour_status(error: &BehaviourError) -> StatusCode {
+    match error {
+        BehaviourError::Unknown(_) => StatusCode::NOT_FOUND,
+        BehaviourError::Invalid(_) => StatusCode::BAD_REQUEST,
+        BehaviourError::TooMany => StatusCode::CONFLICT,
+        BehaviourError::Write { .. }
+        | BehaviourError::Read { .. }
+        | BehaviourError::Form { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

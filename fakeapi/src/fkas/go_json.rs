@@ -88,6 +88,15 @@ impl Object {
         Ok(Some(self.string(field)?).filter(|text| !text.is_empty()))
     }
 
+    /// The map of texts in `field`, if there is one.
+    pub(super) fn strings_if_any(
+        &self,
+        field: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, InvalidJson> {
+        let there = self.members(field).any(|value| value.get() != "null");
+        there.then(|| self.strings(field)).transpose()
+    }
+
     /// The map of texts in `field`. Several members add up; `null` starts over.
     pub(super) fn strings(&self, field: &str) -> Result<BTreeMap<String, String>, InvalidJson> {
         let mut found = BTreeMap::new();

@@ -7,11 +7,12 @@
 //! kubeconfig and the Secrets, faults, many registrations in one request.
 //!
 //! A request goes through `server` (accept, bounds, orderly stop), `connection` (deadlines),
-//! `route` (method and path) and one of `register`, `node` or `inspect`, which read it
+//! `route` (method and path) and one of `register`, `node`, `inspect` or `behaviour`, which read it
 //! with `go_json` or `query`, call the [`Registrar`](crate::register::Registrar), and answer
 //! with `answer`; `error` is the only place that chooses codes and texts.
 
 mod answer;
+mod behaviour;
 mod bulk;
 mod connection;
 mod control;

@@ -1,5 +1,6 @@
 //! `/register`: a cluster comes and goes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -75,6 +76,7 @@ impl Registration {
             [ca_key?.as_deref(), ca_cert?.as_deref(), etcd_key?.as_deref(), etcd_cert?.as_deref()],
             object.text("address")?.as_deref(),
             object.text("version")?,
+            object.strings_if_any("labels")?,
         )
     }
 
@@ -84,6 +86,7 @@ impl Registration {
             KEY_PARAMETERS.map(|name| query.text(name)),
             query.text("address"),
             query.text("version").map(str::to_owned),
+            None,
         )
     }
 
@@ -92,12 +95,14 @@ impl Registration {
         [ca_key, ca_cert, etcd_key, etcd_cert]: [Option<&str>; 4],
         address: Option<&str>,
         version: Option<String>,
+        labels: Option<BTreeMap<String, String>>,
     ) -> Result<Self, ControlError> {
         let request = RegisterRequest {
             address: address.map(parse_address).transpose()?,
             ca: pem_text::ca(("caCert", ca_cert), ("caKey", ca_key))?,
             etcd_ca: pem_text::ca(("etcdCert", etcd_cert), ("etcdKey", etcd_key))?,
             version,
+            labels,
         };
         Ok(Self { name, request })
     }

@@ -11,7 +11,7 @@ use super::connection::Phases;
 use super::control::Control;
 use super::error::ControlError;
 use super::query::Query;
-use super::{inspect, node, register, with_causes};
+use super::{behaviour, inspect, node, register, with_causes};
 
 /// Answers one request. Whatever goes wrong is an answer too.
 pub(super) async fn serve(
@@ -72,6 +72,17 @@ async fn dispatch(
             Method::PUT => inspect::put_fault(control, query, &body),
             _ => Err(ControlError::Method { allow: "GET, PUT" }),
         },
+        "/nodeHealth" => {
+            only(method, &Method::PUT, "PUT")?;
+            behaviour::put_node_health(control, query, &body).await
+        }
+        "/memberHealth" => {
+            only(method, &Method::PUT, "PUT")?;
+            behaviour::put_member_health(control, query, &body).await
+        }
+        _ if let Some(name) = behaviour::rule_name(path) => {
+            behaviour::serve(control, method, name, &body).await
+        }
         _ => reading(control, method, path, query),
     }
 }

@@ -84,7 +84,7 @@ impl Registry {
         &self,
         cluster: &Arc<Cluster>,
     ) -> Result<(), RegisterError> {
-        let Identity { facts: old, stand_ins, .. } = cluster.identity.read().clone();
+        let Identity { facts: old, stand_ins, labels, .. } = cluster.identity.read().clone();
         if self.authorities.is_none() || !stand_ins.any() {
             return Ok(());
         }
@@ -101,7 +101,7 @@ impl Registry {
             seed: old.seed,
             created: old.created,
         };
-        let identity = Identity::new(facts, StandIns::default());
+        let identity = Identity::new(facts, StandIns::default()).with_labels(labels);
         cluster
             .become_known_as(identity, |identity, revision| cluster.record(identity, revision))
             .map_err(failed("the registration could not be written to the journal"))?;

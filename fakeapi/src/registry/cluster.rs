@@ -1,5 +1,6 @@
 //! One registered cluster: who it is, what it holds, who is connected.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,6 +8,7 @@ use apiserver::storage::{MemoryStore, Storage};
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
+use super::behaviour::Behaviour;
 use super::log::ClusterLog;
 use super::record::StandIns;
 use crate::addr::ClusterAddr;
@@ -27,6 +29,8 @@ pub struct Cluster {
     pub(super) identity: RwLock<Identity>,
     pub(super) fault: RwLock<Fault>,
     pub(super) connections: ConnectionCount,
+    /// What rules of behaviour have made of it.
+    pub(super) behaviour: Behaviour,
     /// Cancelled when the cluster is unregistered: its watches end.
     pub(super) gone: CancellationToken,
     pub(super) shared: Arc<super::Shared>,
@@ -37,6 +41,7 @@ pub struct Cluster {
 pub(super) struct Identity {
     pub(super) facts: Arc<ClusterFacts>,
     pub(super) stand_ins: StandIns,
+    pub(super) labels: Arc<BTreeMap<String, String>>,
     /// Differs for every identity that was ever served in this process.
     pub(super) generation: u64,
 }
@@ -44,11 +49,21 @@ pub(super) struct Identity {
 /// Gives every identity its number.
 static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
+/// A number that no identity has had.
+pub(super) fn next_generation() -> u64 {
+    GENERATIONS.fetch_add(1, Ordering::Relaxed)
+}
+
 impl Identity {
     /// A new identity, unlike all before it.
     pub(super) fn new(facts: ClusterFacts, stand_ins: StandIns) -> Self {
-        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
-        Self { facts: Arc::new(facts), stand_ins, generation }
+        let (facts, labels) = (Arc::new(facts), Arc::default());
+        Self { facts, stand_ins, labels, generation: next_generation() }
+    }
+
+    /// With these labels.
+    pub(super) fn with_labels(self, labels: Arc<BTreeMap<String, String>>) -> Self {
+        Self { labels, ..self }
     }
 }
 
@@ -66,6 +81,11 @@ impl Cluster {
     /// Its name.
     pub fn name(&self) -> ClusterName {
         self.identity.read().facts.name.clone()
+    }
+
+    /// Its labels.
+    pub fn labels(&self) -> Arc<BTreeMap<String, String>> {
+        self.identity.read().labels.clone()
     }
 
     /// Its objects.
@@ -87,6 +107,7 @@ impl Cluster {
             nodes,
             version,
             created: facts.created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            labels: (*self.labels()).clone(),
         }
     }
 }

@@ -6,6 +6,8 @@
 
 mod arrivals;
 mod authorities;
+mod behaviour;
+mod boot;
 mod cluster;
 mod clusters;
 mod kubelet;
@@ -36,6 +38,8 @@ pub use cluster::{Cluster, ClusterStore};
 pub use restore::RestoreError;
 
 use crate::addr::ClusterAddr;
+use crate::behaviour::limits::DEADLINES;
+use crate::behaviour::{Behaviours, Book, Entries, Schedule};
 use crate::cluster::baseline::Baseline;
 use crate::cluster::identity::{ServingKey, client_certificate};
 use crate::cluster::kubeconfig::{ADMIN_GROUP, ADMIN_USER, admin_kubeconfig, authority_secrets};
@@ -72,6 +76,8 @@ pub struct Parts {
     pub journal: Option<Arc<Journal>>,
     /// Where authorities come from that a registration does not name.
     pub authorities: Option<Arc<dyn AuthoritySource>>,
+    /// The rules of behaviour.
+    pub behaviours: Book,
 }
 
 /// The clusters there are.
@@ -81,6 +87,9 @@ pub struct Registry {
     ipam: Ipam,
     journal: Option<Arc<Journal>>,
     authorities: Option<Arc<dyn AuthoritySource>>,
+    behaviours: Book,
+    /// What rules and booting nodes do later.
+    schedule: Arc<Schedule<behaviour::Job>>,
     /// There from when the addresses are ready until they are taken away at the end.
     plane: RwLock<Option<Plane>>,
     /// Set once, when the server runs.
@@ -91,17 +100,24 @@ pub struct Registry {
 impl Registry {
     /// A registry without clusters.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { shared, ipam, journal, authorities } = parts;
+        let Parts { shared, ipam, journal, authorities, behaviours } = parts;
         Arc::new(Self {
             shared,
             clusters: clusters::Clusters::default(),
             ipam,
             journal,
             authorities,
+            behaviours,
+            schedule: Arc::new(Schedule::new(DEADLINES)),
             plane: RwLock::new(None),
             arrivals: OnceLock::new(),
             turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
         })
+    }
+
+    /// The rules of behaviour, for figures.
+    pub fn behaviour_entries(&self) -> Entries {
+        self.behaviours.entries()
     }
 
     /// How many clusters there are.
@@ -174,8 +190,15 @@ impl Registrar for Registry {
     ) -> BoxFuture<'a, Result<ClusterAddr, RegisterError>> {
         async move {
             let _turn = self.turn(name).await;
+            steps::check(&request)?;
             match self.clusters.named(name) {
-                Some(cluster) => steps::registered(&cluster, &request),
+                Some(cluster) => {
+                    let at = steps::registered(&cluster, &request)?;
+                    if let Some(labels) = request.labels {
+                        self.relabel(&cluster, labels).await?;
+                    }
+                    Ok(at)
+                }
                 None => self.begin(name, request).await,
             }
         }
@@ -202,7 +225,13 @@ impl Registrar for Registry {
             if node.control_plane() {
                 self.settle_authorities(&cluster).await?;
             }
-            cluster.put_node(node).await
+            if self.begin_boot(&cluster, &node).await? {
+                return Ok(());
+            }
+            let name = node.name.clone();
+            cluster.put_node(node).await?;
+            self.node_came(&cluster, &name);
+            Ok(())
         }
         .boxed()
     }
@@ -294,6 +323,10 @@ impl Registrar for Registry {
 
     fn fault(&self, name: &ClusterName) -> Result<Fault, RegisterError> {
         Ok(*self.known(name)?.fault.read())
+    }
+
+    fn behaviours(&self) -> Option<&dyn Behaviours> {
+        Some(self)
     }
 
     fn traffic(&self, name: &ClusterName) -> Result<Traffic, RegisterError> {

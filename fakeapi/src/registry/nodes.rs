@@ -63,7 +63,9 @@ impl Cluster {
                     return Err(Refused::NotActivated);
                 }
                 self.write_change(revision, &change)?;
-                base.put_node(&node, revision, at).map_err(|_| Refused::NotActivated)
+                let changes = base.put_node(&node, revision, at);
+                self.behaviour.booting.lock().remove(&node.name);
+                changes.map_err(|_| Refused::NotActivated)
             })
             .map_err(|refused| self.refusal(refused, &name))?;
         if activates {
@@ -80,6 +82,11 @@ impl Cluster {
         self.sync().await
     }
 
+    /// Whether the node is there.
+    pub(super) fn has_node(&self, node: &str) -> bool {
+        self.store.get(&node_key(node)).is_some()
+    }
+
     /// Whether a client has deleted the Node: put again, it is a new one.
     fn lost(&self, node: &str) -> bool {
         let there = self.store.with_base(|base| base.nodes().get(node).is_some());
@@ -91,11 +98,14 @@ impl Cluster {
         let change = Change::Remove { node: node.to_owned(), at };
         self.store
             .change_base(|base, revision| {
-                if base.nodes().get(node).is_none() {
+                let boots = self.behaviour.booting.lock().contains_key(node);
+                if base.nodes().get(node).is_none() && !boots {
                     return Err(Refused::Unknown);
                 }
                 self.write_change(revision, &change)?;
-                base.remove_node(node, revision, at).ok_or(Refused::Unknown)
+                self.behaviour.booting.lock().remove(node);
+                // One that boots has left nothing in the base yet.
+                Ok(base.remove_node(node, revision, at).unwrap_or_default())
             })
             .map_err(|refused| self.refusal(refused, node))
     }

@@ -1,9 +1,13 @@
 //! What the journal holds about a cluster besides its objects, in JSON.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::boot::Booting;
+use super::cluster::Identity;
 use crate::addr::ClusterAddr;
 use crate::cluster::base::{BaseState, ClusterFacts};
 use crate::cluster::identity::{CertificateAuthority, IdentityError};
@@ -23,6 +27,8 @@ pub(super) struct Registration {
     pub(super) version: String,
     #[serde(default)]
     pub(super) stand_ins: StandIns,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) labels: BTreeMap<String, String>,
 }
 
 /// Which authorities stand in until the management cluster has the real ones.
@@ -43,7 +49,8 @@ impl StandIns {
 }
 
 impl Registration {
-    pub(super) fn of(facts: &ClusterFacts, version: &str, stand_ins: StandIns) -> Self {
+    pub(super) fn of(identity: &Identity, version: &str) -> Self {
+        let facts = &identity.facts;
         Self {
             name: facts.name.clone(),
             address: facts.addr.0,
@@ -52,7 +59,8 @@ impl Registration {
             seed: facts.seed,
             created: facts.created,
             version: version.to_owned(),
-            stand_ins,
+            stand_ins: identity.stand_ins,
+            labels: (*identity.labels).clone(),
         }
     }
 
@@ -76,6 +84,8 @@ pub(super) enum Change {
     State(BaseState),
     /// A node was added or updated.
     Put { node: NodeSpec, at: Timestamp },
+    /// A node boots: it is there later, by a `Put`.
+    Boot(Booting),
     /// A node was removed.
     Remove { node: String, at: Timestamp },
     /// A node's kubelet fares otherwise.

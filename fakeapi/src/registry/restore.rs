@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use apiserver::storage::{Key, Object, ResourceId, Storage};
 
@@ -15,6 +16,7 @@ use crate::cluster::base::{ClusterBase, ClusterFacts};
 use crate::cluster::identity::IdentityError;
 use crate::ipam::IpamError;
 use crate::journal::{ClusterId, JournalError, Live, Record, Replay, Source};
+use crate::register::NodeSpec;
 
 /// Clusters that newer ones took the place of.
 type Ids = BTreeSet<ClusterId>;
@@ -134,7 +136,8 @@ impl Registry {
             serde_json::from_slice(body).map_err(|source| RestoreError::Record { id, source })?;
         let facts = registration.facts().map_err(|source| RestoreError::Identity { id, source })?;
         if let Some(cluster) = self.clusters.with_id(id) {
-            let identity = Identity::new(facts, registration.stand_ins);
+            let identity = Identity::new(facts, registration.stand_ins)
+                .with_labels(Arc::new(registration.labels));
             return cluster.become_known_as(identity, |_, _| Ok(()));
         }
         if !self.supersede(id, &facts, superseded) {
@@ -146,7 +149,9 @@ impl Registry {
             address,
             source,
         })?;
-        let cluster = self.make(id, facts, &registration.version, registration.stand_ins);
+        let identity =
+            Identity::new(facts, registration.stand_ins).with_labels(Arc::new(registration.labels));
+        let cluster = self.make(id, identity, &registration.version);
         if source == Source::Snapshot {
             cluster.store.restart_at(revision);
         }
@@ -181,6 +186,15 @@ impl Registry {
 
 impl Cluster {
     fn replay_change(&self, revision: u64, change: Change, registry: &Registry) {
+        if let Change::Boot(booting) = change {
+            self.behaviour.booting.lock().insert(booting.node.name.clone(), booting);
+            return;
+        }
+        if let Change::Put { node: NodeSpec { name, .. }, .. } | Change::Remove { node: name, .. } =
+            &change
+        {
+            self.behaviour.booting.lock().remove(name);
+        }
         let facts = self.facts();
         let baseline = registry.shared.baseline.clone();
         // Changes that were lost to damage leave a gap; revisions never repeat.
@@ -195,6 +209,8 @@ impl Cluster {
                     *base = ClusterBase::from_state(facts, baseline, state);
                     Vec::new()
                 }
+                // It changes nothing yet.
+                Change::Boot(_) => Vec::new(),
                 Change::Put { node, at } => base.put_node(&node, first, at).unwrap_or_default(),
                 Change::Remove { node, at } => {
                     base.remove_node(&node, first, at).unwrap_or_default()
@@ -223,11 +239,16 @@ impl Cluster {
                 taken_at.set(revision);
                 // Read under the store's lock, as it is changed: see `become_known_as`.
                 let identity = self.identity.read().clone();
-                let body =
-                    encode(&Registration::of(&identity.facts, &self.version, identity.stand_ins));
+                let body = encode(&Registration::of(&identity, &self.version));
                 (out.borrow_mut())(self.id, &Record::Cluster { revision, body: &body })?;
                 let body = encode(&Change::State(base.state()));
-                (out.borrow_mut())(self.id, &Record::Base { revision, body: &body })
+                (out.borrow_mut())(self.id, &Record::Base { revision, body: &body })?;
+                // Changed under the store's lock, too.
+                let booting = self.behaviour.booting.lock().clone();
+                booting.into_values().try_for_each(|booting| {
+                    let body = encode(&Change::Boot(booting));
+                    (out.borrow_mut())(self.id, &Record::Base { revision, body: &body })
+                })
             },
             |key, object| {
                 let revision = object.map_or(taken_at.get(), |object| object.meta.resource_version);

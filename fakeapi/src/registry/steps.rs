@@ -1,5 +1,6 @@
 //! The steps of a registration, and of its end.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,11 +13,13 @@ use rustls_pki_types::pem::PemObject;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::behaviour::Behaviour;
 use super::cluster::{Cluster, Identity};
 use super::log::ClusterLog;
-use super::record::{Registration, StandIns, encode};
+use super::record::{Registration, encode};
 use super::{Arrivals, Registry, failed};
 use crate::addr::ClusterAddr;
+use crate::behaviour::limits::LABELS;
 use crate::cluster::base::{ClusterBase, ClusterFacts};
 use crate::cluster::baseline::DEFAULT_VERSION;
 use crate::cluster::identity::CertificateAuthority;
@@ -27,6 +30,23 @@ use crate::serve::ConnectionCount;
 
 /// There are no more ports than this, to try them all.
 const MAX_PORTS: u128 = 1 << 16;
+
+/// Refuses labels that no object could have.
+pub(super) fn check(request: &RegisterRequest) -> Result<(), RegisterError> {
+    let Some(labels) = &request.labels else { return Ok(()) };
+    let invalid = |message| Err(RegisterError::Invalid { field: "labels", message });
+    if labels.len() > LABELS {
+        return invalid(format!("there may be {LABELS} at the most"));
+    }
+    for (key, value) in labels {
+        let mut faults = apiserver::names::qualified_name(key);
+        faults.extend(apiserver::names::label_value(value));
+        if let Some(fault) = faults.first() {
+            return invalid(format!("{key:?}={value:?}: {fault}"));
+        }
+    }
+    Ok(())
+}
 
 /// Answers a registration of a name that is registered: its address, unless something else is
 /// wanted than what is.
@@ -74,7 +94,9 @@ impl Registry {
         };
         let version = request.version.as_deref().unwrap_or(DEFAULT_VERSION);
         let id = self.journal.as_ref().map_or_else(unjournalled, |journal| journal.allocate());
-        let cluster = self.make(id, facts, version, chosen.stand_ins);
+        let labels = Arc::new(request.labels.unwrap_or_default());
+        let identity = Identity::new(facts, chosen.stand_ins).with_labels(labels);
+        let cluster = self.make(id, identity, version);
         match self.settle(&cluster).await {
             Ok(()) => Ok(address),
             Err(error) => {
@@ -88,15 +110,26 @@ impl Registry {
         }
     }
 
-    /// A cluster with nothing written yet.
-    pub(super) fn make(
+    /// Gives a registered cluster other labels; returns when the disk has them.
+    pub(super) async fn relabel(
         &self,
-        id: ClusterId,
-        facts: ClusterFacts,
-        version: &str,
-        stand_ins: StandIns,
-    ) -> Arc<Cluster> {
-        let identity = Identity::new(facts, stand_ins);
+        cluster: &Arc<Cluster>,
+        labels: BTreeMap<String, String>,
+    ) -> Result<(), RegisterError> {
+        let is = cluster.identity.read().clone();
+        if *is.labels == labels {
+            return Ok(());
+        }
+        let identity = Identity { labels: Arc::new(labels), ..is };
+        cluster
+            .become_known_as(identity, |identity, revision| cluster.record(identity, revision))
+            .map_err(failed("the registration could not be written to the journal"))?;
+        self.judge(cluster);
+        cluster.sync().await
+    }
+
+    /// A cluster with nothing written yet.
+    pub(super) fn make(&self, id: ClusterId, identity: Identity, version: &str) -> Arc<Cluster> {
         let base = ClusterBase::new(identity.facts.clone(), self.shared.baseline.clone(), version);
         let revision = base.initial_revision();
         let log = ClusterLog::new(self.journal.clone(), id);
@@ -107,6 +140,7 @@ impl Registry {
             identity: RwLock::new(identity),
             fault: RwLock::new(Fault::None),
             connections: ConnectionCount::default(),
+            behaviour: Behaviour::default(),
             gone: CancellationToken::new(),
             shared: self.shared.clone(),
         })
@@ -121,7 +155,10 @@ impl Registry {
         }
         // When this fails, the disk may have the record or not: the cluster stays announced.
         cluster.sync().await?;
+        // Before anyone sees it, and again when a change of rules has not seen it.
+        self.judge(cluster);
         self.clusters.publish(cluster);
+        self.judge(cluster);
         Ok(())
     }
 
@@ -214,6 +251,7 @@ impl Registry {
         self.clusters.withdraw(cluster);
         self.clusters.forget(cluster);
         self.clear_fault(cluster);
+        cluster.behaviour.end();
         let closed = match self.arrivals.get() {
             Some(arrivals) => arrivals.close(address).await,
             None => Ok(()),
@@ -259,7 +297,7 @@ impl Cluster {
 
     /// Writes down an identity of the cluster.
     pub(super) fn record(&self, identity: &Identity, revision: u64) -> io::Result<()> {
-        let registration = Registration::of(&identity.facts, &self.version, identity.stand_ins);
+        let registration = Registration::of(identity, &self.version);
         self.store.log().write(&Record::Cluster { revision, body: &encode(&registration) })
     }
 

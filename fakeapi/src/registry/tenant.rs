@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use apiserver::auth::User;
 use apiserver::body::Body;
+use apiserver::status::Status;
 use apiserver::storage::{Key, ResourceId, Storage};
 use apiserver::streams::Upgrade;
-use apiserver::{Call, Closing};
+use apiserver::{ApiServer, Call, Closing};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use jiff::Timestamp;
@@ -17,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::Registry;
 use super::cluster::Cluster;
 use crate::addr::ClusterAddr;
-use crate::cluster::identity::{SubjectNames, serve_certificate};
+use crate::behaviour::{Effects, Verdict};
+use crate::cluster::identity::{SubjectNames, serve_certificate, serve_certificate_until};
+use crate::serve::outage::OutageSwitch;
 use crate::serve::{
     BoxError, ClientIdentity, ConnectionCount, Directory, Draining, Peer, RequestBody, Takeover,
     Tenant,
@@ -42,7 +45,11 @@ impl Tenant for Cluster {
         let facts = self.facts();
         let names = SubjectNames::api_server(facts.addr.ip());
         let key = &self.shared.serving_key;
-        Ok(serve_certificate(&facts.ca, key, &names, Timestamp::now())?)
+        let end = self.behaviour.effects().and_then(|effects| effects.certificate_end());
+        Ok(match end {
+            Some(end) => serve_certificate_until(&facts.ca, key, &names, end)?,
+            None => serve_certificate(&facts.ca, key, &names, Timestamp::now())?,
+        })
     }
 
     fn client_roots(&self) -> Arc<RootCertStore> {
@@ -62,11 +69,21 @@ impl Tenant for Cluster {
         &self.gone
     }
 
+    fn outage(&self) -> &Arc<OutageSwitch> {
+        &self.behaviour.outage
+    }
+
     async fn serve(
         self: Arc<Self>,
         peer: Arc<Peer>,
         mut request: Request<RequestBody>,
     ) -> Response<Body> {
+        let draining = request.extensions().get::<Draining>().cloned();
+        if let Some(effects) = self.behaviour.effects()
+            && let Some(refusal) = judge(&effects, &request, draining.as_ref()).await
+        {
+            return ApiServer::refuse(&request, &refusal);
+        }
         let user = self.authenticate(&peer, request.headers());
         if let Some(connection) = Takeover::of(&mut request) {
             let upgrade = Upgrade::new(move |session| {
@@ -74,7 +91,6 @@ impl Tenant for Cluster {
             });
             request.extensions_mut().insert(upgrade);
         }
-        let draining = request.extensions().get::<Draining>().cloned();
         let closing: Closing = Arc::new(move || match draining.clone() {
             Some(draining) => Box::pin(async move { draining.begun().await }),
             None => Box::pin(std::future::pending()),
@@ -89,6 +105,29 @@ impl Tenant for Cluster {
         };
         self.shared.api.handle(&call, request).await
     }
+}
+
+/// Lets a request wait as rules of behaviour say; answers what they refuse it with.
+async fn judge<B>(
+    effects: &Effects,
+    request: &Request<B>,
+    draining: Option<&Draining>,
+) -> Option<Status> {
+    let Verdict { delay, refusal } = effects.on_request(request);
+    if !delay.is_zero() {
+        let ends = async {
+            match draining {
+                Some(draining) => draining.begun().await,
+                None => std::future::pending().await,
+            }
+        };
+        // Whoever ends does not wait for what was made slow.
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = ends => {}
+        }
+    }
+    refusal
 }
 
 impl Cluster {

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::{AuthoritySource, Parts, Registry, Shared};
+use crate::behaviour::Book;
 use crate::cluster::baseline::Baseline;
 use crate::cluster::identity::{CertificateAuthority, ServingKey};
 use crate::ipam::{Ipam, Plan};
@@ -65,6 +66,7 @@ fn start(directory: &Path, secrets: Option<&Arc<Secrets>>) -> Run {
         shared: SHARED.clone(),
         ipam: Ipam::new(Plan::Addresses { pools, port: 6443 }).unwrap(),
         journal: Some(journal.clone()),
+        behaviours: Book::open(directory).unwrap(),
         authorities: secrets.map(|secrets| secrets.clone() as Arc<dyn AuthoritySource>),
     });
     registry.restore(&replay).unwrap();

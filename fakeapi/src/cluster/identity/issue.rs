@@ -1,5 +1,6 @@
 //! The three kinds of certificate that a cluster's authorities sign.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -78,6 +79,23 @@ pub fn serve_certificate(
     Ok(Arc::new(CertifiedKey::new(vec![leaf], key.signer.clone())))
 }
 
+/// The same, ending at this moment, whether it is to come or past.
+///
+/// # Errors
+/// When the authority's key does not sign.
+pub fn serve_certificate_until(
+    authority: &CertificateAuthority,
+    key: &ServingKey,
+    names: &SubjectNames,
+    end: Timestamp,
+) -> Result<Arc<CertifiedKey>, IdentityError> {
+    let subject = name(&[], API_SERVER_NAME);
+    // No certificate ends before it begins.
+    let begin = authority.issuer()?.not_before.min(end - LEAF_LIFETIME);
+    let leaf = issue_for(authority, key, &subject, names, Purpose::Server, begin..end)?;
+    Ok(Arc::new(CertifiedKey::new(vec![leaf], key.signer.clone())))
+}
+
 /// What the etcd member on `node` shows; members are clients of each other.
 ///
 /// # Errors
@@ -125,6 +143,20 @@ fn issue(
     now: Timestamp,
 ) -> Result<CertificateDer<'static>, IdentityError> {
     let issuer = authority.issuer()?;
+    let validity = issuer.not_before..issuer.not_after.min(now + LEAF_LIFETIME);
+    issue_for(authority, key, subject, names, purpose, validity)
+}
+
+/// Signs a leaf of this validity.
+fn issue_for(
+    authority: &CertificateAuthority,
+    key: &ServingKey,
+    subject: &[u8],
+    names: &SubjectNames,
+    purpose: Purpose,
+    validity: Range<Timestamp>,
+) -> Result<CertificateDer<'static>, IdentityError> {
+    let issuer = authority.issuer()?;
     let uses: &[&[u8]] = match purpose {
         Purpose::Server => &[SERVER_AUTH],
         Purpose::Client => &[CLIENT_AUTH],
@@ -148,8 +180,8 @@ fn issue(
         issuer: &issuer.name,
         subject,
         public_key: &key.public,
-        not_before: issuer.not_before,
-        not_after: issuer.not_after.min(now + LEAF_LIFETIME),
+        not_before: validity.start,
+        not_after: validity.end,
         extensions: &extensions,
     };
     sign(&parts, &*issuer.key)

@@ -14,7 +14,9 @@ mod pem;
 mod tests;
 
 pub use authority::{CertificateAuthority, ETCD_CA_NAME, KUBERNETES_CA_NAME};
-pub use issue::{ServingKey, client_certificate, etcd_certificate, serve_certificate};
+pub use issue::{
+    ServingKey, client_certificate, etcd_certificate, serve_certificate, serve_certificate_until,
+};
 pub use leaf::LEAF_LIFETIME;
 pub use names::{SERVICE_IPV4, SERVICE_IPV6, SubjectNames};
 pub use pem::PemKeyPair;

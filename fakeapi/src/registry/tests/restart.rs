@@ -9,6 +9,7 @@ use crate::cluster::base::ClusterFacts;
 use crate::cluster::baseline::DEFAULT_VERSION;
 use crate::journal::{ClusterId, ObjectBytes, ObjectKey, Record};
 use crate::register::{RegisterRequest, Registrar};
+use crate::registry::cluster::Identity;
 use crate::registry::record::StandIns;
 
 /// Writes a registration that nobody was told of.
@@ -21,7 +22,8 @@ async fn leave(run: &Run, id: u64, name: &str, address: &str) {
         seed: uuid::Uuid::new_v4(),
         created: Timestamp::now(),
     };
-    let left = run.registry.make(ClusterId(id), facts, DEFAULT_VERSION, StandIns::default());
+    let identity = Identity::new(facts, StandIns::default());
+    let left = run.registry.make(ClusterId(id), identity, DEFAULT_VERSION);
     left.append_registration().unwrap();
     left.sync().await.unwrap();
 }
