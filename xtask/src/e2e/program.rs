@@ -1,6 +1,7 @@
 //! The program under test: started on addresses nobody else uses, asked, and stopped in order.
 
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -11,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::http::Connection;
+use crate::workspace::has;
 
 /// How long the program may take to be ready, and to end.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -29,8 +31,39 @@ const POOLS: std::ops::Range<u32> = 128..255;
 #[derive(Debug)]
 pub(super) struct Program {
     child: Child,
+    launch: Launch,
+}
+
+/// How a program is started, and started again: at the same addresses with the same data.
+#[derive(Debug)]
+struct Launch {
+    program: PathBuf,
+    arguments: Vec<OsString>,
     control: SocketAddr,
     log: PathBuf,
+}
+
+impl Launch {
+    /// Starts it; what it says goes to the end of the log.
+    ///
+    /// Where `setpriv` is, the kernel ends it with the thread that calls this, so that a test
+    /// that is itself killed leaves nothing behind.
+    fn spawn(&self) -> Result<Child> {
+        let output = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let mut command = if has("setpriv") {
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program);
+            command
+        } else {
+            Command::new(&self.program)
+        };
+        command
+            .args(&self.arguments)
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("{} could not be run", self.program.display()))
+    }
 }
 
 impl Program {
@@ -39,27 +72,47 @@ impl Program {
     /// # Errors
     /// When it ends or is not ready in time; the error has the end of its log.
     pub(super) fn start(program: &Path, folder: &Path) -> Result<Self> {
+        Self::start_with(program, folder, &[])
+    }
+
+    /// The same with more flags.
+    ///
+    /// # Errors
+    /// When it ends or is not ready in time; the error has the end of its log.
+    pub(super) fn start_with(program: &Path, folder: &Path, flags: &[&OsStr]) -> Result<Self> {
         let control = free_port()?;
         let log = folder.join("fakeapi.log");
-        let output = File::create(&log)?;
-        let child = Command::new(program)
-            .args(["run", "--kernel", "auto", "--mode", "loopback"])
-            .args(["--pool", &free_pool()?, "--drain-seconds", "5"])
-            .args(["--control-address", &control.to_string()])
-            .arg("--data-dir")
-            .arg(folder.join("data"))
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .with_context(|| format!("{} could not be run", program.display()))?;
-        let mut program = Self { child, control, log };
+        File::create(&log)?;
+        let data = folder.join("data");
+        let (pool, own) = (free_pool()?, control.to_string());
+        let arguments = ["run", "--kernel", "auto", "--mode", "loopback", "--drain-seconds", "5"]
+            .into_iter()
+            .chain(["--pool", &pool, "--control-address", &own, "--data-dir"])
+            .map(OsStr::new)
+            .chain([data.as_os_str()])
+            .chain(flags.iter().copied())
+            .map(OsStr::to_owned)
+            .collect();
+        let launch = Launch { program: program.to_owned(), arguments, control, log };
+        let mut program = Self { child: launch.spawn()?, launch };
         program.wait_until_ready()?;
         Ok(program)
     }
 
+    /// Kills it as `kill -9` does and starts it again, with the same data at the same addresses.
+    ///
+    /// # Errors
+    /// When it does not come back; the error has the end of its log.
+    pub(super) fn kill_and_restart(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.child = self.launch.spawn()?;
+        self.wait_until_ready()
+    }
+
     /// Where clusters are registered.
     pub(super) fn control(&self) -> SocketAddr {
-        self.control
+        self.launch.control
     }
 
     /// Memory that is in RAM, in KiB.
@@ -75,7 +128,7 @@ impl Program {
 
     /// The end of the log.
     pub(super) fn log_tail(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string());
+        let log = fs::read_to_string(&self.launch.log).unwrap_or_else(|error| error.to_string());
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
@@ -106,8 +159,8 @@ impl Program {
     fn wait_until_ready(&mut self) -> Result<()> {
         let until = Instant::now() + PATIENCE;
         loop {
-            let asked =
-                Connection::open(self.control).and_then(|mut c| c.request("GET", "/readyz", ""));
+            let asked = Connection::open(self.launch.control)
+                .and_then(|mut c| c.request("GET", "/readyz", ""));
             let Err(error) = asked else { return Ok(()) };
             if let Some(status) = self.child.try_wait()? {
                 bail!("the program ended with {status}\n{}", self.log_tail());

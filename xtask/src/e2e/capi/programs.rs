@@ -4,20 +4,40 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::e2e::management::{GoModule, Manager, Ports, Program};
+use crate::e2e::management::{GoModule, KUBERNETES, Manager, Ports, Program};
 use crate::workspace::{has, root};
 
 /// What is built, the long ones last.
 const PROGRAMS: [Program; 6] = [
-    Program { name: "etcd", package: "go.etcd.io/etcd/server/v3" },
-    Program { name: CORE, package: "sigs.k8s.io/cluster-api/core" },
-    Program { name: BOOTSTRAP, package: "sigs.k8s.io/cluster-api/bootstrap/kubeadm" },
-    Program { name: CONTROL_PLANE, package: "sigs.k8s.io/cluster-api/controlplane/kubeadm" },
-    Program { name: "kube-apiserver", package: "k8s.io/kubernetes/cmd/kube-apiserver" },
+    Program { name: "etcd", package: "go.etcd.io/etcd/server/v3", variables: &[] },
+    Program { name: CORE, package: "sigs.k8s.io/cluster-api/core", variables: CLUSTER_API },
+    Program {
+        name: BOOTSTRAP,
+        package: "sigs.k8s.io/cluster-api/bootstrap/kubeadm",
+        variables: CLUSTER_API,
+    },
+    Program {
+        name: CONTROL_PLANE,
+        package: "sigs.k8s.io/cluster-api/controlplane/kubeadm",
+        variables: CLUSTER_API,
+    },
+    Program {
+        name: "kube-apiserver",
+        package: "k8s.io/kubernetes/cmd/kube-apiserver",
+        variables: KUBERNETES,
+    },
     Program {
         name: "kube-controller-manager",
         package: "k8s.io/kubernetes/cmd/kube-controller-manager",
+        variables: KUBERNETES,
     },
+];
+
+/// What builds of Cluster API's release say of themselves.
+const CLUSTER_API: &[(&str, &str)] = &[
+    ("sigs.k8s.io/cluster-api/version.gitVersion", "v1.14.2"),
+    ("sigs.k8s.io/cluster-api/version.gitMajor", "1"),
+    ("sigs.k8s.io/cluster-api/version.gitMinor", "14"),
 ];
 
 /// Cluster API's core: Clusters, Machines, MachineDeployments, health checks, resource sets.

@@ -23,6 +23,24 @@ pub(in crate::e2e) struct Program {
     pub(in crate::e2e) name: &'static str,
     /// Its main package.
     pub(in crate::e2e) package: &'static str,
+    /// Variables that a release's build sets, with their values.
+    pub(in crate::e2e) variables: &'static [(&'static str, &'static str)],
+}
+
+/// What builds of Kubernetes' release say of themselves; clients look at it.
+pub(in crate::e2e) const KUBERNETES: &[(&str, &str)] = &[
+    ("k8s.io/component-base/version.gitVersion", "v1.36.3"),
+    ("k8s.io/component-base/version.gitMajor", "1"),
+    ("k8s.io/component-base/version.gitMinor", "36"),
+    ("k8s.io/client-go/pkg/version.gitVersion", "v1.36.3"),
+];
+
+impl Program {
+    /// What the linker is told: no symbols, and the variables.
+    fn link_flags(self) -> String {
+        let set = self.variables.iter().map(|(name, value)| format!(" -X {name}={value}"));
+        std::iter::once("-s -w".to_owned()).chain(set).collect()
+    }
 }
 
 impl GoModule {
@@ -87,7 +105,8 @@ impl GoModule {
 
     fn build_one(&self, program: Program, binaries: &Path) -> Result<()> {
         let status = Command::new("go")
-            .args(["build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o"])
+            .args(["build", "-mod=readonly", "-trimpath", "-ldflags", &program.link_flags()])
+            .arg("-o")
             .arg(binaries.join(program.name))
             .arg(program.package)
             .env("CGO_ENABLED", "0")
@@ -136,7 +155,7 @@ impl Stamp {
         Self {
             program: binaries.join(program.name),
             path: binaries.join(format!("{}.stamp", program.name)),
-            text: format!("{} {pinned}\n", program.package),
+            text: format!("{} {} {pinned}\n", program.package, program.link_flags()),
         }
     }
 
@@ -156,7 +175,7 @@ mod tests {
     #[test]
     fn a_program_is_stale_when_what_it_is_built_from_changes() {
         let folder = tempfile::tempdir().unwrap();
-        let program = Program { name: "etcd", package: "example/etcd" };
+        let program = Program { name: "etcd", package: "example/etcd", variables: &[] };
         let stamp = Stamp::of(folder.path(), program, "one");
         stamp.write().unwrap();
         assert!(!stamp.holds(), "without the program itself");
@@ -164,6 +183,8 @@ mod tests {
         assert!(stamp.holds());
         assert!(!Stamp::of(folder.path(), program, "two").holds());
         let other = Program { package: "example/other", ..program };
+        assert!(!Stamp::of(folder.path(), other, "one").holds());
+        let other = Program { variables: &[("a.b", "c")], ..program };
         assert!(!Stamp::of(folder.path(), other, "one").holds());
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How long certificates hold, in days: longer than any run.
 const DAYS: &str = "30";
@@ -70,6 +70,24 @@ impl Authority {
         let organizations: String = groups.iter().map(|group| format!("/O={group}")).collect();
         let file = name.replace([':', '/'], "-");
         let pair = self.sign(&file, &format!("{organizations}/CN={name}"), "clientAuth")?;
+        let user = json!({"client-certificate": pair.certificate, "client-key": pair.key});
+        self.write_kubeconfig(&file, &user, server)
+    }
+
+    /// A kubeconfig of whoever `token` stands for.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn kubeconfig_by_token(
+        &self,
+        name: &str,
+        token: &str,
+        server: SocketAddr,
+    ) -> Result<PathBuf> {
+        self.write_kubeconfig(name, &json!({"token": token}), server)
+    }
+
+    fn write_kubeconfig(&self, name: &str, user: &Value, server: SocketAddr) -> Result<PathBuf> {
         let kubeconfig = json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -77,14 +95,11 @@ impl Authority {
                 "server": format!("https://{server}"),
                 "certificate-authority": self.certificate(),
             }}],
-            "users": [{"name": name, "user": {
-                "client-certificate": pair.certificate,
-                "client-key": pair.key,
-            }}],
-            "contexts": [{"name": "management", "context": {"cluster": "management", "user": name}}],
+            "users": [{"name": "user", "user": user}],
+            "contexts": [{"name": "management", "context": {"cluster": "management", "user": "user"}}],
             "current-context": "management",
         });
-        let path = self.folder.join(format!("{file}.kubeconfig"));
+        let path = self.folder.join(format!("{name}.kubeconfig"));
         fs::write(&path, serde_json::to_vec_pretty(&kubeconfig)?)?;
         Ok(path)
     }

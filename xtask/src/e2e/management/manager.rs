@@ -15,6 +15,9 @@ use crate::e2e::http::Connection;
 /// How long it may take to be ready: caches of every kind are filled first.
 const PATIENCE: Duration = Duration::from_mins(3);
 
+/// How long its service account's token holds: longer than any run.
+const TOKEN_LIFE: &str = "48h";
+
 /// A manager to run.
 #[derive(Debug)]
 pub(in crate::e2e) struct Manager {
@@ -87,14 +90,14 @@ impl Installed<'_> {
         self,
         folder: &Path,
         binaries: &Path,
+        kubectl: &Kubectl,
         authority: &Authority,
         server: SocketAddr,
     ) -> Result<Running> {
         let Self { manager, ports, namespace, service_account } = self;
-        let user = format!("system:serviceaccount:{namespace}:{service_account}");
-        let all = format!("system:serviceaccounts:{namespace}");
-        let groups = ["system:serviceaccounts", &all, "system:authenticated"];
-        let kubeconfig = authority.kubeconfig(&user, &groups, server)?;
+        let args = ["create", "token", &service_account, "--namespace", &namespace];
+        let token = kubectl.run(&[&args[..], &["--duration", TOKEN_LIFE]].concat())?;
+        let kubeconfig = authority.kubeconfig_by_token(manager.name, token.trim(), server)?;
         let program = binaries.join(manager.name);
         let process = Process::start(manager.name, &program, folder, |command| {
             command

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-pub(super) use self::binaries::{GoModule, Program};
+pub(super) use self::binaries::{GoModule, KUBERNETES, Program};
 pub(super) use self::certificates::Authority;
 pub(super) use self::client::{Api, Kubectl};
 pub(super) use self::manager::{Manager, Ports};
@@ -71,7 +71,8 @@ impl Management {
         kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
         for installed in starting {
             let server = self.control_plane.server();
-            let started = installed.start(&self.folder, binaries, &self.authority, server)?;
+            let started =
+                installed.start(&self.folder, binaries, &kubectl, &self.authority, server)?;
             self.managers.push(started);
         }
         self.managers.iter_mut().try_for_each(Running::wait_until_ready)
