@@ -3,18 +3,32 @@
 //! The management cluster is real (etcd, kube-apiserver, garbage collection), and so are Cluster
 //! API's core, bootstrap and control-plane managers. Only machines are not: the test is the
 //! infrastructure provider, and every answer of a workload cluster is the program's.
+//!
+//! Three parts run at the same time, for controllers mostly wait: the whole life of one cluster,
+//! many clusters at once, and clusters whose program is killed while they grow. Each has a program
+//! and a namespace of its own.
 
+mod life;
+mod paths;
 mod programs;
+mod provider;
+mod report;
+mod stage;
+mod subject;
+mod wait;
 
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use self::programs::Sources;
+use self::report::Report;
+use self::stage::Stage;
 use super::management::{GoModule, Management};
 use crate::tally::Tally;
-use crate::workspace::target;
+use crate::workspace::{Profile, build_program, target};
 
 /// How much of it is done.
 #[derive(clap::Args)]
@@ -28,7 +42,8 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// When a part cannot be had or started.
-pub(super) fn run(_args: &Args) -> Result<Tally> {
+pub(super) fn run(args: &Args) -> Result<Tally> {
+    let program = build_program(Profile::of(args.debug))?;
     let sources = match Sources::build()? {
         Ok(sources) => sources,
         Err(reason) => {
@@ -38,16 +53,54 @@ pub(super) fn run(_args: &Args) -> Result<Tally> {
     };
     let folder = target().join("e2e/capi");
     empty(&folder)?;
+    let began = Instant::now();
+    let mut management = prepare(&folder, &sources)?;
+    println!("a management cluster runs after {:.0} s", began.elapsed().as_secs_f64());
+    let stages = [Stage::start("life", &program, &management, &folder)?];
+    let mut tally = Tally::default();
+    for report in perform(stages)? {
+        tally += report.close().0;
+    }
+    let alive = management.check();
+    if let Err(error) = &alive {
+        println!("FAIL the management cluster still runs: {error:#}");
+    }
+    tally += Tally::one(alive.is_ok());
+    if tally.failed > 0 {
+        println!("logs and kubeconfigs are in {}", folder.display());
+    }
+    Ok(tally)
+}
+
+/// A management cluster with all managers, and the test's own definitions and rights.
+fn prepare(folder: &Path, sources: &Sources) -> Result<Management> {
     let binaries = GoModule::binaries();
-    let mut management = Management::start(&folder, &binaries)?;
+    let mut management = Management::start(folder, &binaries)?;
+    let kubectl = management.kubectl();
+    for name in ["crds/testclusters", "crds/testmachines", "crds/testmachinetemplates", "rights"] {
+        let text = subject::template(&format!("{name}.yaml"))?;
+        kubectl.apply(text.as_bytes()).with_context(|| name.to_owned())?;
+    }
     management.add(&sources.managers(), &binaries)?;
-    management.check()?;
-    Ok(Tally::one(true))
+    Ok(management)
+}
+
+/// Runs every part in a thread of its own.
+fn perform<const N: usize>(stages: [Stage; N]) -> Result<Vec<Report>> {
+    std::thread::scope(|scope| {
+        let threads = stages.map(|stage| scope.spawn(move || life::run(stage)));
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked")))
+            })
+            .collect()
+    })
 }
 
 fn empty(folder: &Path) -> Result<()> {
     if folder.exists() {
-        fs::remove_dir_all(folder)?;
+        fs::remove_dir_all(folder).with_context(|| format!("cannot clear {}", folder.display()))?;
     }
-    Ok(fs::create_dir_all(folder)?)
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }

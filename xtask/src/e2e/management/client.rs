@@ -100,6 +100,11 @@ impl Api {
         Self { address, connection: None }
     }
 
+    /// Another client of the same server, with a connection of its own.
+    pub(in crate::e2e) fn again(&self) -> Self {
+        Self::new(self.address)
+    }
+
     /// An object, if it is there.
     ///
     /// # Errors

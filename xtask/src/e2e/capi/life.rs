@@ -1,0 +1,156 @@
+//! The whole life of one cluster.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::paths::text;
+use super::report::Report;
+use super::stage::Stage;
+use super::subject::{Size, Subject, template};
+use super::wait::until;
+
+/// How long a first control plane may take.
+const FIRST: Duration = Duration::from_mins(4);
+
+/// How long one more machine, or one less, may take.
+const EACH: Duration = Duration::from_secs(75);
+
+/// How long controllers may take to see a change and carry it to a cluster.
+const SOON: Duration = Duration::from_mins(2);
+
+/// The version it begins with.
+const OLD: &str = "v1.35.2";
+/// The version it is rolled to.
+const NEW: &str = "v1.36.3";
+
+/// How many machines a change adds or removes, and how long that may take.
+fn patience(machines: u32) -> Duration {
+    SOON + EACH * machines
+}
+
+/// Runs it from birth to death.
+///
+/// # Errors
+/// When the program does not end.
+pub(super) fn run(stage: Stage) -> Result<Report> {
+    let mut report = Report::new(stage.name);
+    let mut subject = stage.subject("one");
+    grow(&mut report, &stage, &mut subject);
+    end(&mut report, &stage, &mut subject);
+    if !report.well() {
+        println!("the provider's trouble: {:?}", stage.provider.trouble());
+        println!("the end of the program's log:\n{}", stage.program.log_tail());
+    }
+    let Stage { program, provider, .. } = stage;
+    drop(provider);
+    report.step("the program ends in order", || program.stop());
+    Ok(report)
+}
+
+fn grow(report: &mut Report, stage: &Stage, subject: &mut Subject) {
+    let mut size = Size { version: OLD, control_planes: 1, workers: 0 };
+    report.step("one control plane is Available", || {
+        stage.kubectl.apply(subject.manifests(size)?.as_bytes())?;
+        until(FIRST, || subject.settled(size))
+    });
+    report.step("its kubeconfig shows one node of its version", || nodes(subject, size));
+    report.step("certificates of its API server have a date to end", || {
+        until(SOON, || certificates(subject))
+    });
+    report.step("a ClusterResourceSet is applied and kept", || addons(stage, subject));
+    scale(report, subject, &mut size, 3, 0);
+    scale(report, subject, &mut size, 3, 3);
+    scale(report, subject, &mut size, 5, 3);
+    scale(report, subject, &mut size, 1, 3);
+    scale(report, subject, &mut size, 1, 1);
+}
+
+/// Changes how many machines there are, and waits until they are.
+fn scale(
+    report: &mut Report,
+    subject: &mut Subject,
+    size: &mut Size,
+    control_planes: u32,
+    workers: u32,
+) {
+    let before = *size;
+    *size = Size { control_planes, workers, ..before };
+    let change = before.control_planes.abs_diff(control_planes) + before.workers.abs_diff(workers);
+    let name = format!(
+        "from {} control planes and {} workers to {control_planes} and {workers}",
+        before.control_planes, before.workers
+    );
+    let size = *size;
+    report.step(&name, || {
+        if before.control_planes != control_planes {
+            subject.patch_control_plane(&json!({"spec": {"replicas": control_planes}}))?;
+        }
+        if before.workers != workers {
+            subject.patch_workers(&json!({"spec": {"replicas": workers}}))?;
+        }
+        until(patience(change), || subject.settled(size))?;
+        until(SOON, || nodes(subject, size))
+    });
+}
+
+/// The cluster has exactly the nodes it should have, on its version, and a static pod of etcd for
+/// each control plane.
+fn nodes(subject: &mut Subject, size: Size) -> Result<()> {
+    let nodes = subject.inside(&["nodes"])?;
+    let total = size.control_planes + size.workers;
+    ensure!(nodes.len() == total as usize, "{} nodes, not {total}", nodes.len());
+    for node in &nodes {
+        let version = text(node, "/status/nodeInfo/kubeletVersion");
+        ensure!(version == size.version, "a node of {version}");
+    }
+    let members = subject.inside(&["pods", "-n", "kube-system", "-l", "component=etcd"])?;
+    let (has, wants) = (members.len(), size.control_planes);
+    ensure!(has == wants as usize, "{has} pods of etcd for {wants} control planes");
+    Ok(())
+}
+
+fn certificates(subject: &mut Subject) -> Result<()> {
+    for machine in subject.machines(true)? {
+        let date = text(&machine, "/status/certificatesExpiryDate");
+        ensure!(!date.is_empty(), "{} has no date", text(&machine, "/metadata/name"));
+    }
+    Ok(())
+}
+
+fn addons(stage: &Stage, subject: &mut Subject) -> Result<()> {
+    let text = template("addons.yaml")?.replace("$NAMESPACE", &subject.namespace);
+    stage.kubectl.apply(text.as_bytes())?;
+    until(SOON, || addon_interval(subject, "10s"))?;
+    let agents = subject.inside(&["agents.addons.example.com", "-n", "addons"])?;
+    ensure!(agents.len() == 1, "{} agents", agents.len());
+    let changed = text.replace("interval: 10s", "interval: 20s");
+    stage.kubectl.apply(changed.as_bytes())?;
+    until(SOON, || addon_interval(subject, "20s"))
+}
+
+fn addon_interval(subject: &mut Subject, expected: &str) -> Result<()> {
+    let found = subject.inside(&["configmap", "agent", "-n", "addons"])?;
+    let config: &Value = found.first().context("no answer")?;
+    let interval = text(config, "/data/interval");
+    ensure!(interval == expected, "the interval is {interval}");
+    Ok(())
+}
+
+fn end(report: &mut Report, stage: &Stage, subject: &mut Subject) {
+    report.step("deleted, and every object goes", || {
+        subject.delete()?;
+        until(patience(4), || subject.gone())
+    });
+    report.step("the program serves nothing any more", || {
+        let left = stage.registered()?;
+        ensure!(left.is_empty(), "registered: {left:?}");
+        let used = stage.figure("fakeapi_pool_addresses_used")?;
+        ensure!(used == 0.0, "{used} addresses are used");
+        Ok(())
+    });
+    if let Ok(bytes) = stage.data_bytes() {
+        println!("     {}: {} KiB of journal", stage.name, bytes / 1024);
+    }
+}

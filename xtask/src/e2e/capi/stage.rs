@@ -1,0 +1,86 @@
+//! What one part of the test has for itself: a program, a namespace, a provider.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::provider::Provider;
+use super::subject::Subject;
+use crate::e2e::http::Connection;
+use crate::e2e::management::{Api, Kubectl, Management};
+use crate::e2e::program::Program;
+
+/// A program that serves the clusters of one namespace.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) name: &'static str,
+    pub(super) program: Program,
+    pub(super) provider: Provider,
+    pub(super) kubectl: Kubectl,
+    api: Api,
+    folder: PathBuf,
+}
+
+impl Stage {
+    /// Starts the program `name` for the namespace `name`, with what it needs to find the
+    /// clusters' authorities.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(super) fn start(
+        name: &'static str,
+        program: &Path,
+        management: &Management,
+        folder: &Path,
+    ) -> Result<Self> {
+        let folder = folder.join(name);
+        fs::create_dir_all(&folder)?;
+        let kubeconfig = management.kubeconfig_of("fakeapi", &[])?;
+        let flags = [OsStr::new("--kubeconfig"), kubeconfig.as_os_str()];
+        let program = Program::start_with(program, &folder, &flags)?;
+        let namespace = json!({"metadata": {"name": name}});
+        management.api().create("/api/v1/namespaces", &namespace)?;
+        let provider = Provider::start(management.api(), program.control(), name);
+        let kubectl = management.kubectl();
+        Ok(Self { name, program, provider, kubectl, api: management.api(), folder })
+    }
+
+    /// A cluster of its namespace.
+    pub(super) fn subject(&self, name: &str) -> Subject {
+        Subject::new(self.api.again(), self.name, name, &self.folder)
+    }
+
+    /// Clusters that the program serves.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(super) fn registered(&self) -> Result<Vec<Value>> {
+        let text = Connection::open(self.program.control())?.request("GET", "/register", "")?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// One of the program's figures, summed over its labels.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(super) fn figure(&self, name: &str) -> Result<f64> {
+        let text = Connection::open(self.program.control())?.request("GET", "/metrics", "")?;
+        Ok(text
+            .lines()
+            .filter(|line| line.split(['{', ' ']).next() == Some(name))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum())
+    }
+
+    /// How much is in the program's data folder, in bytes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn data_bytes(&self) -> Result<u64> {
+        let entries = fs::read_dir(self.folder.join("data"))?;
+        entries.map(|entry| Ok(entry?.metadata()?.len())).sum()
+    }
+}
