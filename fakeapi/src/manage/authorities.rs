@@ -66,7 +66,8 @@ impl AuthoritySource for ManagementCluster {
     }
 }
 
-fn authority(secret: &Secret) -> Result<CaPem, BoxError> {
+/// The authority in a Secret.
+pub(super) fn authority(secret: &Secret) -> Result<CaPem, BoxError> {
     let field = |key: &str| -> Result<String, BoxError> {
         let data = secret.data.as_ref().and_then(|data| data.get(key));
         let bytes = data.ok_or_else(|| format!("the Secret has no {key}"))?;

@@ -1,0 +1,47 @@
+//! Why a piece of work failed.
+
+use super::clusters::ClustersError;
+use crate::serve::BoxError;
+
+/// Why a piece of work failed. It comes again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WorkError {
+    /// fakeapi did not do its part.
+    #[error(transparent)]
+    Clusters(#[from] ClustersError),
+    /// The management cluster did not do its part.
+    #[error("the management cluster refused {what}")]
+    Management {
+        /// What was asked for.
+        what: String,
+        /// Why it did not.
+        #[source]
+        source: kube::Error,
+    },
+    /// A Secret does not hold an authority, or none could be made.
+    #[error("Secret {secret} cannot be used")]
+    Secret {
+        /// The Secret.
+        secret: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// An annotation has a value that means nothing.
+    #[error("annotation {annotation} names {word:?}, which is no place for an address")]
+    Annotation {
+        /// The annotation.
+        annotation: &'static str,
+        /// The word.
+        word: String,
+    },
+    /// Nobody has registered the cluster yet.
+    #[error("nobody has registered the cluster yet")]
+    NotRegistered,
+    /// There is no infrastructure cluster yet to write the address into.
+    #[error("there is no infrastructure cluster yet to write the address into")]
+    NoInfrastructure,
+    /// It took too long.
+    #[error("it took longer than {0} s")]
+    Late(u64),
+}
