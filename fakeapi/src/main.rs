@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use fakeapi::app::{self, RunOptions};
+use fakeapi::app;
 use fakeapi::cli::{self, Cli, Command};
 use tokio::runtime;
 use tracing_subscriber::EnvFilter;
@@ -11,7 +11,8 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let Cli { server, output, command } = Cli::of_this_process();
     match command {
-        Command::Run(options) => run(*options),
+        Command::Run(options) => run(app::run(*options)),
+        Command::Reconcile(command) => run(app::reconcile(&server, *command)),
         Command::Completions { shell } => {
             cli::exit_code(Cli::completions(shell, &mut io::stdout()))
         }
@@ -24,13 +25,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: RunOptions) -> ExitCode {
+fn run(program: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     log();
     let outcome = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(app::run(options)));
+        .and_then(|runtime| runtime.block_on(program));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use crate::behaviour;
 use crate::datapath::Datapath;
 use crate::journal::Journal;
+use crate::manage::Figures;
 use crate::registry::Registry;
 use crate::serve::Server;
 use crate::serve::stats::{Cut, HandshakeFailure, Refusal};
@@ -21,11 +22,13 @@ pub(super) fn renderer(
     server: &Arc<Server>,
     datapath: Option<&Arc<Datapath>>,
     journal: Option<&Arc<Journal>>,
+    reconciler: Option<&Arc<Figures>>,
 ) -> Renderer {
     let registry = Arc::downgrade(registry);
     let server = Arc::downgrade(server);
     let datapath = datapath.map(Arc::downgrade);
     let journal = journal.map(Arc::downgrade);
+    let reconciler = reconciler.cloned();
     Arc::new(move || {
         let mut out = String::new();
         if let Some(registry) = registry.upgrade() {
@@ -40,6 +43,9 @@ pub(super) fn renderer(
         }
         if let Some(journal) = journal.as_ref().and_then(Weak::upgrade) {
             records(&mut out, &journal);
+        }
+        if let Some(reconciler) = &reconciler {
+            reconciler.render(&mut out);
         }
         out
     })

@@ -8,6 +8,7 @@ mod kernel;
 mod metrics;
 mod options;
 mod ready;
+mod reconcile;
 mod signals;
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
@@ -25,6 +26,8 @@ use data::Kept;
 pub use metrics::Renderer;
 pub use options::{CONTROL_PORT, FKAS_PORTS, Kernel, PortRange, RunOptions, Sync};
 
+pub use reconcile::reconcile;
+use reconcile::Reconciling;
 use signals::Signals;
 
 use crate::cluster::baseline::Baseline;
@@ -73,6 +76,7 @@ struct App {
     datapath: Option<Arc<Datapath>>,
     server: Arc<Server>,
     control: ControlServer,
+    reconciling: Option<Reconciling>,
     claims: Claims,
 }
 
@@ -82,6 +86,7 @@ struct Opened {
     choice: Choice,
     registry: Arc<Registry>,
     behaviours: AbortOnDropHandle<()>,
+    management: Option<Arc<ManagementCluster>>,
     journal: Option<Arc<Journal>>,
     control: TcpListener,
     claims: Claims,
@@ -102,11 +107,13 @@ impl App {
         let claims = claim::claim(&options, &choice)?;
         // Not before: the file may be that of the process that has the port or the data.
         ready::forget(&options).await?;
+        let management =
+            reconcile::management(options.kubeconfig.as_deref(), options.in_cluster).await?;
         let registry = Registry::new(Parts {
             shared: Arc::new(shared(&options)?),
             ipam: Ipam::new(plan(&options, &choice))?,
             journal: journal.clone(),
-            authorities: authorities(&options).await?,
+            authorities: management.clone().map(|source| source as Arc<dyn AuthoritySource>),
             behaviours,
         });
         if let Some(replay) = &replay {
@@ -128,6 +135,7 @@ impl App {
             choice,
             registry: registry.clone(),
             behaviours,
+            management,
             journal,
             control,
             claims,
@@ -143,15 +151,34 @@ impl App {
 
     /// Lets clients and callers in, when everything that is to be there is.
     async fn let_in(opened: Opened) -> Result<Self> {
-        let Opened { options, choice, registry, behaviours, journal, control, claims } = opened;
+        let Opened { options, choice, registry, behaviours, management, journal, control, claims } =
+            opened;
         let datapath = kernel::load(&options, &choice)?;
         let workers = workers(&options)?;
         let server = serve(&options, &choice, workers, &registry, datapath.as_ref())?;
         open(&options, &choice, workers, &registry, datapath.as_ref(), &server).await?;
-        let figures = metrics::renderer(&registry, &server, datapath.as_ref(), journal.as_ref());
+        let reconciling =
+            Reconciling::of_this_process(&options, management.as_ref(), &registry)?;
+        let figures = metrics::renderer(
+            &registry,
+            &server,
+            datapath.as_ref(),
+            journal.as_ref(),
+            reconciling.as_ref().map(Reconciling::figures),
+        );
         let control =
             ControlServer::start(control, registry.clone(), figures, fkas::Limits::default())?;
-        Ok(Self { options, choice, registry, behaviours, datapath, server, control, claims })
+        Ok(Self {
+            options,
+            choice,
+            registry,
+            behaviours,
+            datapath,
+            server,
+            control,
+            reconciling,
+            claims,
+        })
     }
 
     /// Tells the user what there is and what to do next.
@@ -164,9 +191,21 @@ impl App {
     /// Stops the parts in the reverse order: first nobody comes in, then everybody may finish,
     /// then what was put into the kernel is taken out.
     async fn stop(self) -> Result<()> {
-        let Self { options, choice: _, registry, behaviours, datapath, server, control, claims } =
-            self;
+        let Self {
+            options,
+            choice: _,
+            registry,
+            behaviours,
+            datapath,
+            server,
+            control,
+            reconciling,
+            claims,
+        } = self;
         info!("stopping");
+        if let Some(reconciling) = reconciling {
+            reconciling.stop().await;
+        }
         drop(behaviours);
         if let Err(error) = ready::forget(&options).await {
             warn!(%error, "the ready file stays behind");
@@ -217,23 +256,6 @@ fn shared(options: &RunOptions) -> Result<Shared> {
         serving_key: ServingKey::generate()?,
         anonymous_admin: options.anonymous_admin,
     })
-}
-
-async fn authorities(options: &RunOptions) -> Result<Option<Arc<dyn AuthoritySource>>> {
-    let (management, whose) = match (&options.kubeconfig, options.in_cluster) {
-        (Some(path), _) => {
-            (ManagementCluster::from_kubeconfig(path).await, path.display().to_string())
-        }
-        (None, true) => (ManagementCluster::in_cluster(), "this pod".to_owned()),
-        (None, false) => {
-            info!("no management cluster: authorities that a registration does not name are made");
-            return Ok(None);
-        }
-    };
-    let management = management.map_err(|error| {
-        anyhow::anyhow!(error).context(format!("the management cluster of {whose} cannot be used"))
-    })?;
-    Ok(Some(Arc::new(management)))
 }
 
 fn restore(registry: &Arc<Registry>, replay: &Replay) -> Result<()> {

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
 use crate::journal::SyncPolicy;
+use crate::manage::ReconcileOptions;
 use crate::netlink::Mode;
 
 /// The first and last port that FKAS gives to clusters.
@@ -120,6 +121,14 @@ pub struct RunOptions {
     /// The management cluster is the one this pod runs in
     #[arg(long, env = "FAKEAPI_IN_CLUSTER", conflicts_with = "kubeconfig")]
     pub in_cluster: bool,
+
+    /// Follow the management cluster: register its Clusters, add and remove their nodes
+    #[arg(long, env = "FAKEAPI_RECONCILE")]
+    pub reconcile: bool,
+
+    /// How the management cluster is followed
+    #[command(flatten)]
+    pub reconciling: ReconcileOptions,
 
     /// Write the kubeconfig of the first cluster here
     #[arg(long, env = "FAKEAPI_WRITE_KUBECONFIG", value_name = "FILE")]

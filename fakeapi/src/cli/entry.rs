@@ -87,7 +87,8 @@ fn read(
     let subcommand = called_as.subcommand().map(OsString::from);
     let command = match called_as {
         CalledAs::Fkas => with_defaults_of_fkas(surroundings),
-        CalledAs::Fakeapi | CalledAs::Reconciler => Cli::command(),
+        CalledAs::Reconciler => with_defaults_of_its_reconciler(),
+        CalledAs::Fakeapi => Cli::command(),
     };
     let args = std::iter::once(program).chain(subcommand).chain(args);
     let matches = command.try_get_matches_from(args)?;
@@ -110,6 +111,16 @@ fn with_defaults_of_fkas(surroundings: Surroundings) -> ClapCommand {
             .mut_arg("anonymous_admin", yes)
             .mut_arg("data_optional", yes)
             .mut_arg("in_cluster", |arg| if surroundings.in_cluster { yes(arg) } else { arg })
+    })
+}
+
+/// The command line with what FKAS's reconciler does: users register clusters, and there is one
+/// reconciler for each server, so none leads. So it needs no right that FKAS's role does not give.
+fn with_defaults_of_its_reconciler() -> ClapCommand {
+    Cli::command().mut_subcommand("reconcile", |reconcile| {
+        reconcile
+            .mut_arg("reconcile_clusters", |arg| arg.default_value("never"))
+            .mut_arg("reconcile_alone", |arg| arg.default_value("true"))
     })
 }
 

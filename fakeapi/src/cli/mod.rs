@@ -34,6 +34,7 @@ pub use output::{Format, Screen};
 use crate::app::RunOptions;
 use crate::client::Client;
 use crate::fkas::with_causes;
+use crate::manage::ReconcileCommand;
 
 /// Impersonates many Kubernetes clusters on one machine, each at a virtual address of its own.
 #[derive(Clone, Debug, Parser)]
@@ -63,6 +64,9 @@ pub struct Cli {
 pub enum Command {
     /// Serves clusters until a signal says to stop.
     Run(Box<RunOptions>),
+
+    /// Keeps the clusters behind a control port as a management cluster says.
+    Reconcile(Box<ReconcileCommand>),
 
     /// Asks a running fakeapi.
     #[command(flatten)]

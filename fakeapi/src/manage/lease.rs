@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease as Object, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -51,6 +52,8 @@ enum Tried {
     Held,
     /// Somebody else does.
     Others(String),
+    /// There was no answer.
+    Silence,
 }
 
 impl Lease {
@@ -62,15 +65,14 @@ impl Lease {
     /// Runs `act` whenever this process holds the Lease, until `stop`. The token that `act` gets
     /// is cancelled when the Lease is lost or `stop` is; it must return then. The Lease is given
     /// back at the end.
-    pub(super) async fn lead(
+    pub(super) async fn lead<'a>(
         &mut self,
         stop: &CancellationToken,
-        act: impl AsyncFn(CancellationToken),
+        act: impl Fn(CancellationToken) -> BoxFuture<'a, ()> + Send,
     ) {
         while self.acquire(stop).await {
             let term = stop.child_token();
-            let acting = act(term.clone());
-            tokio::pin!(acting);
+            let mut acting = act(term.clone());
             tokio::select! {
                 () = &mut acting => break,
                 () = self.renew() => {
@@ -87,7 +89,8 @@ impl Lease {
     async fn acquire(&mut self, stop: &CancellationToken) -> bool {
         let mut holder = None;
         while !stop.is_cancelled() {
-            match self.try_once().await {
+            let trying = timeout(self.times.renew_within, self.try_once());
+            match trying.await.unwrap_or_else(|_| Ok(Tried::Silence)) {
                 Ok(Tried::Held) => {
                     info!(lease = self.name, identity = self.identity, "holding the lease");
                     return true;
@@ -97,6 +100,9 @@ impl Lease {
                     holder = Some(other);
                 }
                 Ok(Tried::Others(_)) => {}
+                Ok(Tried::Silence) => {
+                    warn!(lease = self.name, "the management cluster does not answer");
+                }
                 Err(error) => {
                     let error = crate::fkas::with_causes(&error);
                     warn!(lease = self.name, error, "the lease cannot be had");
@@ -121,7 +127,7 @@ impl Lease {
             }
             match timeout(left, self.try_once()).await {
                 Ok(Ok(Tried::Held)) => renewed = Instant::now(),
-                Ok(Ok(Tried::Others(_))) | Err(_) => return,
+                Ok(Ok(Tried::Others(_) | Tried::Silence)) | Err(_) => return,
                 Ok(Err(error)) => {
                     let error = crate::fkas::with_causes(&error);
                     debug!(lease = self.name, error, "the lease was not renewed");

@@ -100,6 +100,10 @@ pub struct ReconcileCommand {
     #[arg(long, env = "KUBECONFIG_MANAGEMENT", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
+    /// The management cluster is the one this pod runs in
+    #[arg(long, env = "FAKEAPI_IN_CLUSTER", conflicts_with = "kubeconfig")]
+    pub in_cluster: bool,
+
     /// How it is reconciled
     #[command(flatten)]
     pub options: ReconcileOptions,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use kube::Client;
 use kube::api::Api;
 use tokio::task::JoinSet;
@@ -90,7 +91,7 @@ impl Reconciler {
         };
         let api = Api::namespaced(self.client.clone(), namespace);
         let mut lease = Lease::new(api, name, &identity(), Times::default());
-        lease.lead(&stop, async |term| self.term(term).await).await;
+        lease.lead(&stop, |term| self.term(term).boxed()).await;
     }
 
     /// Watches and works until `stop`.
