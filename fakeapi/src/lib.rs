@@ -11,6 +11,7 @@ pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod datapath;
+pub mod etcd;
 pub mod fkas;
 pub mod ipam;
 pub mod journal;

@@ -8,5 +8,6 @@ pub mod base;
 pub mod baseline;
 pub mod identity;
 pub mod kubeconfig;
+pub mod members;
 pub mod nodes;
 pub mod template;

@@ -164,6 +164,8 @@ holes! {
     EtcdMemberId = "etcd-member-id",
     /// Since when the member leads.
     LeaderFrom = "leader-from",
+    /// Since when the etcd member is down, RFC 3339.
+    MemberDown = "member-down",
 }
 
 /// Why an object is no template.

@@ -311,7 +311,8 @@ impl Term {
         let ca = ca.await?;
         let etcd_ca = secrets::ensure(&self.client, name, secrets::Purpose::Etcd, self.secrets);
         let etcd_ca = etcd_ca.await?;
-        let request = RegisterRequest { address, ca, etcd_ca, version: seen.version.clone() };
+        let (version, labels) = (seen.version.clone(), seen.labels.clone());
+        let request = RegisterRequest { address, ca, etcd_ca, version, labels };
         match self.clusters.register(&cluster_name(name), request).await {
             Ok(address) => {
                 info!(cluster = %name, %address, "registered");

@@ -13,6 +13,7 @@ mod clusters;
 mod kubelet;
 mod health;
 mod log;
+mod members;
 mod nodes;
 mod record;
 mod restore;
@@ -269,9 +270,7 @@ impl Registrar for Registry {
     ) -> BoxFuture<'a, Result<(), RegisterError>> {
         async move {
             let _turn = self.turn(name).await;
-            let _ = (self.known(name)?, node, health);
-            let message = "cannot be set yet".to_owned();
-            Err(RegisterError::Invalid { field: "health", message })
+            self.known(name)?.set_member_health(node, health).await
         }
         .boxed()
     }

@@ -11,6 +11,7 @@ use super::cluster::Identity;
 use crate::addr::ClusterAddr;
 use crate::cluster::base::{BaseState, ClusterFacts};
 use crate::cluster::identity::{CertificateAuthority, IdentityError};
+use crate::cluster::members::MemberChange;
 use crate::register::{CaPem, ClusterName, NodeHealth, NodeSpec};
 
 /// A registration.
@@ -90,6 +91,8 @@ pub(super) enum Change {
     Remove { node: String, at: Timestamp },
     /// A node's kubelet fares otherwise.
     Health { node: String, health: NodeHealth, at: Timestamp },
+    /// Something happened to etcd members.
+    Members { change: MemberChange, at: Timestamp },
 }
 
 /// Encodes a record's body: these types always encode.

@@ -218,6 +218,7 @@ impl Cluster {
                 Change::Health { node, health, at } => {
                     base.set_health(&node, health, first, at).unwrap_or_default()
                 }
+                Change::Members { change, at } => base.change_members(&change, first, at),
             })
         });
         match made {

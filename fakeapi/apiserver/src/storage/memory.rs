@@ -79,6 +79,16 @@ impl<B: Base, L: CommitLog> MemoryStore<B, L> {
         read(&self.state.lock().base)
     }
 
+    /// Reads the base together with what was written over it, and the clock.
+    pub fn with_written<T>(
+        &self,
+        read: impl FnOnce(&B, u64, &dyn Fn(&Key) -> Option<Arc<Object>>) -> T,
+    ) -> T {
+        let state = self.state.lock();
+        let written = |key: &Key| state.written.get(key).cloned().flatten();
+        read(&state.base, state.revision, &written)
+    }
+
     /// Changes the base and tells watchers.
     ///
     /// `change` gets the base and the first free revision: the n-th change that it returns has

@@ -9,10 +9,11 @@ use apiserver::storage::{BaseChange, EventKind, Key};
 use jiff::Timestamp;
 
 use super::super::baseline::RESOURCES;
+use super::super::members::MemberChange;
 use super::super::nodes::PodKind;
 use super::super::nodes::names::suffix;
 use super::read::{LEASES, SYSTEM};
-use super::{Activation, ClusterBase, DnsHost, Leader};
+use super::{Activation, ClusterBase, DnsHost, Noted};
 use crate::register::NodeSpec;
 
 /// A worker came before the first control plane.
@@ -125,12 +126,8 @@ impl ClusterBase {
             self.count_dns(&mut changes);
         }
         self.nodes.remove(&name);
-        if self.leader.as_ref().is_some_and(|leader| leader.node == name) {
-            self.leader = None;
-            if let Some(next) = self.nodes.oldest_control_plane() {
-                self.lead(next, &mut changes);
-            }
-        }
+        self.forget_member(&name);
+        self.settle_leader(&mut changes);
         if dns_moves {
             self.dns = None;
             self.place_dns(&mut changes);
@@ -139,28 +136,18 @@ impl ClusterBase {
         Some(changes.list)
     }
 
-    /// Makes the etcd member on `node` the leader; `None` when it is no control plane. No change
-    /// when it leads already.
+    /// Makes the etcd member on `node` the leader; `None` when it is no control plane or cannot
+    /// lead. No change when it leads already.
     pub fn move_leader(
         &mut self,
         node: &str,
         first_revision: u64,
         now: Timestamp,
     ) -> Option<Vec<BaseChange>> {
-        let name = self.nodes.get(node)?.0.clone();
-        self.nodes.etcd(&name)?;
-        let mut changes = Changes::new(first_revision, now);
-        let former = self.leader.as_ref().map(|leader| leader.node.clone());
-        if former.as_ref() == Some(&name) {
-            return Some(Vec::new());
-        }
-        if let Some(former) = former {
-            let revision = changes.next();
-            changes.modified(self, pod_key(PodKind::Etcd, &former));
-            self.nodes.set_etcd(&former, revision);
-        }
-        self.lead(name, &mut changes);
-        Some(changes.list)
+        let id = self.etcd_member_id(node)?.into();
+        let change = MemberChange::Lead { id };
+        self.members(&|_| Noted::default()).check(&change).ok()?;
+        Some(self.change_members(&change, first_revision, now))
     }
 
     /// The control plane whose etcd member leads.
@@ -203,10 +190,7 @@ impl ClusterBase {
         for key in self.pod_keys(&name) {
             changes.added(key);
         }
-        if spec.control_plane() && self.leader.is_none() {
-            // Its pod is new: that it leads is no change of it.
-            self.leader = Some(Leader { node: name, since: changes.now });
-        }
+        self.settle_with_new(&name, changes);
         if self.dns.is_none() {
             self.count_dns(changes);
             self.place_dns(changes);
@@ -242,8 +226,8 @@ impl ClusterBase {
         if news.promoted || pods_changed && self.nodes.etcd(&name).is_some() {
             self.nodes.set_etcd(&name, etcd);
         }
-        if news.promoted && self.leader.is_none() {
-            self.leader = Some(Leader { node: name, since: changes.now });
+        if news.promoted {
+            self.settle_with_new(&name, changes);
         }
     }
 
@@ -296,14 +280,6 @@ impl ClusterBase {
         }
     }
 
-    /// Makes a control plane's etcd member the leader.
-    fn lead(&mut self, node: Arc<str>, changes: &mut Changes) {
-        let revision = changes.next();
-        changes.modified(self, pod_key(PodKind::Etcd, &node));
-        self.nodes.set_etcd(&node, revision);
-        self.leader = Some(Leader { node, since: changes.now });
-    }
-
     /// Finds the newest version among control planes.
     pub(super) fn find_version(&mut self) {
         let control_planes = self.nodes.control_planes_from(std::ops::Bound::Unbounded);
@@ -313,7 +289,7 @@ impl ClusterBase {
     }
 }
 
-fn pod_key(kind: PodKind, node: &str) -> Key {
+pub(super) fn pod_key(kind: PodKind, node: &str) -> Key {
     Key::new(RESOURCES.pods, SYSTEM, &format!("{}{node}", kind.prefix()))
 }
 

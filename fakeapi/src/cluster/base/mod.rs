@@ -4,6 +4,7 @@ mod change;
 mod dns;
 mod facts;
 mod health;
+mod members;
 mod network;
 mod read;
 mod state;
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use self::change::NotActivated;
+pub use self::members::{EtcdState, Noted};
 pub use self::network::Network;
 pub use self::state::BaseState;
 use super::baseline::Baseline;
@@ -63,6 +65,8 @@ pub struct ClusterBase {
     nodes: NodeTable,
     /// The etcd member that leads.
     leader: Option<Leader>,
+    /// What is unlike etcd's beginning, once something is.
+    etcd: Option<Box<EtcdState>>,
     /// Where coredns runs.
     dns: Option<DnsHost>,
 }
@@ -118,6 +122,7 @@ impl ClusterBase {
             activation: None,
             nodes: NodeTable::default(),
             leader: None,
+            etcd: None,
             dns: None,
         }
     }

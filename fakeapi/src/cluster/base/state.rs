@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::baseline::Baseline;
 use super::super::nodes::{NodeState, NodeTable};
-use super::{Activation, ClusterBase, ClusterFacts, DnsHost, Leader};
+use super::{Activation, ClusterBase, ClusterFacts, DnsHost, EtcdState, Leader};
 
 /// A base as it is written down, beside the cluster's facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub struct BaseState {
     activation: Option<ActivationState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     leader: Option<Place>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    etcd: Option<EtcdState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dns: Option<Place>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -53,6 +55,7 @@ impl ClusterBase {
             activation,
             nodes,
             leader,
+            etcd,
             dns,
         } = self;
         BaseState {
@@ -69,6 +72,7 @@ impl ClusterBase {
                 revision: 0,
                 changed: None,
             }),
+            etcd: etcd.as_deref().cloned(),
             dns: dns.as_ref().map(|dns| Place {
                 node: dns.node.to_string(),
                 since: dns.since,
@@ -91,6 +95,7 @@ impl ClusterBase {
         this.nodes = NodeTable::from_states(state.nodes, &this.first_version);
         this.leader =
             state.leader.map(|place| Leader { node: place.node.into(), since: place.since });
+        this.etcd = state.etcd.map(Box::new);
         this.dns = state.dns.map(|place| DnsHost {
             node: place.node.into(),
             revision: place.revision,

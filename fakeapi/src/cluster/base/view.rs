@@ -129,6 +129,10 @@ impl View<'_> {
                 let since = self.base.leader.as_ref().map_or(self.created, |l| l.since);
                 put(out, heartbeat::rfc3339(since));
             }
+            Hole::MemberDown => {
+                let record = self.node.and_then(|(name, _)| self.base.member_record(name));
+                put(out, heartbeat::rfc3339(record.map_or(self.created, |record| record.since)));
+            }
             _ => return false,
         }
         true
@@ -255,7 +259,7 @@ impl ClusterBase {
         Some(self.member_id(name, record))
     }
 
-    fn member_id(&self, name: &str, node: &NodeRecord) -> u32 {
+    pub(super) fn member_id(&self, name: &str, node: &NodeRecord) -> u32 {
         id(&self.facts.seed, &format!("etcd/{name}/{}", node.origin))
     }
 
@@ -299,6 +303,15 @@ fn put(out: &mut BytesMut, text: impl Display) {
 /// What a pod that a node brings is made from.
 pub(super) fn pod_template<'a>(base: &'a ClusterBase, kind: PodKind, node: &str) -> &'a Template {
     let templates = &base.baseline.nodes;
+    if kind != PodKind::Etcd {
+        return templates.pod(kind);
+    }
+    let record = base.member_record(node);
     let leads = base.leader.as_ref().is_some_and(|l| &*l.node == node);
-    if kind == PodKind::Etcd && leads { &templates.etcd_leader } else { templates.pod(kind) }
+    match record {
+        Some(record) if record.removed => &templates.etcd_removed,
+        Some(record) if record.lost => &templates.etcd_lost,
+        _ if leads => &templates.etcd_leader,
+        _ => templates.pod(kind),
+    }
 }

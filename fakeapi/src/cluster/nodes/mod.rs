@@ -15,4 +15,5 @@ pub use merge::merge_node;
 pub use names::PodKind;
 pub use record::{NodeRecord, NodeState, ROLE_LABEL, UUID_LABEL};
 pub use table::NodeTable;
+pub(crate) use templates::{LEADER_FROM, MEMBER_REMOVED};
 pub(super) use templates::NodeTemplates;

@@ -123,12 +123,6 @@ impl NodeTable {
         oldest.map(|(name, _)| name.clone())
     }
 
-    /// The control plane that came first.
-    pub(crate) fn oldest_control_plane(&self) -> Option<Arc<str>> {
-        let name = self.oldest()?;
-        self.control_planes.contains_key(&name).then_some(name)
-    }
-
     /// Adds a node that is not there, whose first object has revision `origin`. Its etcd pod's
     /// revision must be set with [`Self::set_etcd`] when it is a control plane.
     pub(crate) fn insert(

@@ -5,6 +5,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cluster::members::MemberChange;
+use crate::register::MemberHealth;
 
 /// Something that happens to one of a few nodes.
 #[derive(Clone, Debug)]
@@ -13,6 +15,14 @@ enum Step {
     Remove(String),
     Lead(String),
     Health(String, NodeHealth),
+    /// The member on a node fares otherwise.
+    Fare(String, MemberHealth),
+    /// A client asks etcd to remove the member on a node.
+    Leave(String),
+    /// A client asks etcd to let the member on a node lead.
+    Ask(String),
+    /// A client adds a member that nobody starts.
+    Join(u8, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -31,11 +41,22 @@ fn step() -> impl Strategy<Value = Step> {
             spec
         },
     );
+    let member = prop::sample::select(vec![
+        MemberHealth::Healthy,
+        MemberHealth::Lost,
+        MemberHealth::Lost,
+        MemberHealth::Learner,
+        MemberHealth::NoSpace,
+    ]);
     prop_oneof![
         4 => spec.prop_map(Step::Put),
         2 => name.clone().prop_map(Step::Remove),
         1 => name.clone().prop_map(Step::Lead),
-        3 => (name, health).prop_map(|(name, health)| Step::Health(name, health)),
+        3 => (name.clone(), health).prop_map(|(name, health)| Step::Health(name, health)),
+        2 => (name.clone(), member).prop_map(|(name, health)| Step::Fare(name, health)),
+        2 => name.clone().prop_map(Step::Leave),
+        1 => name.prop_map(Step::Ask),
+        1 => (0..3_u8, any::<bool>()).prop_map(|(host, learner)| Step::Join(host, learner)),
     ]
 }
 
@@ -47,7 +68,63 @@ fn apply(base: &mut ClusterBase, step: &Step, first: u64, second: i64) -> Vec<Ba
             base.set_health(name, *health, first, at(second)).unwrap_or_default()
         }
         Step::Lead(name) => base.move_leader(name, first, at(second)).unwrap_or_default(),
+        Step::Fare(node, health) => {
+            let change = MemberChange::Fare { node: node.clone(), health: *health };
+            base.change_members(&change, first, at(second))
+        }
+        Step::Leave(name) => ask(base, name, |id| MemberChange::Remove { id }, first, second),
+        Step::Ask(name) => ask(base, name, |id| MemberChange::Lead { id }, first, second),
+        Step::Join(host, learner) => {
+            let peer_urls = vec![format!("https://10.9.9.{host}:2380")];
+            let change = MemberChange::Add { peer_urls, learner: *learner };
+            allowed(base, &change, first, second)
+        }
     }
+}
+
+/// Makes a change of the member on a node, if etcd would.
+fn ask(
+    base: &mut ClusterBase,
+    node: &str,
+    change: impl FnOnce(u64) -> MemberChange,
+    first: u64,
+    second: i64,
+) -> Vec<BaseChange> {
+    match base.etcd_member_id(node) {
+        Some(id) => allowed(base, &change(id.into()), first, second),
+        None => Vec::new(),
+    }
+}
+
+fn allowed(
+    base: &mut ClusterBase,
+    change: &MemberChange,
+    first: u64,
+    second: i64,
+) -> Vec<BaseChange> {
+    match base.members(&|_| Noted::default()).check(change) {
+        Ok(()) => base.change_members(change, first, at(second)),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Where a majority runs exactly one member leads, which runs and votes; elsewhere none does. Its
+/// pod says so, and no other.
+fn check_leader(base: &ClusterBase) {
+    let members = base.members(&|_| Noted::default());
+    let voters = members.list.iter().filter(|m| !m.learner);
+    let running = voters.clone().filter(|m| m.running).count();
+    let leader = members.leading();
+    assert_eq!(leader.is_some(), running * 2 > voters.count(), "{members:?}");
+    assert!(leader.is_none_or(|leader| leader.running && !leader.learner), "{members:?}");
+    assert_eq!(leader.and_then(|leader| leader.node.as_deref()), base.etcd_leader());
+    let annotated =
+        members.list.iter().filter_map(|member| member.node.as_deref()).filter(|node| {
+            let pod = value(base, &pod(&format!("etcd-{node}")));
+            let key = "etcd.inmemory.infrastructure.cluster.x-k8s.io/leader-from";
+            !pod["metadata"]["annotations"][key].is_null()
+        });
+    assert_eq!(annotated.collect::<Vec<_>>(), Vec::from_iter(base.etcd_leader()));
 }
 
 /// What can be read is what was told: the revision of every object is that of its last event.
@@ -93,6 +170,7 @@ proptest! {
             }
             let changes = apply(&mut base, &steps[turn], next, second);
             follow(&mut seen, next, &changes);
+            check_leader(&base);
             if let Some(twin) = &mut twin {
                 apply(twin, &steps[turn], next, second);
                 prop_assert_eq!(twin.state(), base.state());
