@@ -26,8 +26,8 @@ use data::Kept;
 pub use metrics::Renderer;
 pub use options::{CONTROL_PORT, FKAS_PORTS, Kernel, PortRange, RunOptions, Sync};
 
-pub use reconcile::reconcile;
 use reconcile::Reconciling;
+pub use reconcile::reconcile;
 use signals::Signals;
 
 use crate::cluster::baseline::Baseline;
@@ -157,8 +157,7 @@ impl App {
         let workers = workers(&options)?;
         let server = serve(&options, &choice, workers, &registry, datapath.as_ref())?;
         open(&options, &choice, workers, &registry, datapath.as_ref(), &server).await?;
-        let reconciling =
-            Reconciling::of_this_process(&options, management.as_ref(), &registry)?;
+        let reconciling = Reconciling::of_this_process(&options, management.as_ref(), &registry)?;
         let figures = metrics::renderer(
             &registry,
             &server,

@@ -45,3 +45,10 @@ pub(super) enum WorkError {
     #[error("it took longer than {0} s")]
     Late(u64),
 }
+
+impl WorkError {
+    /// Whether nothing is wrong: something else must come first, of which no event tells.
+    pub(super) fn is_wait(&self) -> bool {
+        matches!(self, Self::NotRegistered | Self::NoInfrastructure)
+    }
+}

@@ -110,9 +110,14 @@ impl Term {
                 self.queue.done(&work);
             }
             Err(error) => {
-                self.figures.worked(&work, Outcome::Failed);
+                let waits = error.is_wait();
+                self.figures.worked(&work, if waits { Outcome::Waits } else { Outcome::Failed });
                 self.queue.failed(&work);
-                said(&work, &error);
+                let error = with_causes(&error);
+                match (&work, waits) {
+                    (work, true) => debug!(%work, error, "waits"),
+                    (work, false) => warn!(%work, error, "failed, and comes again"),
+                }
             }
         }
     }
@@ -284,8 +289,8 @@ impl Term {
             self.unpin(name);
         }
         let Some(address) = registered? else { return Ok(Outcome::Same) };
-        self.write(name, seen, address).await?;
         self.compare_nodes(name).await?;
+        self.write(name, seen, address).await?;
         Ok(Outcome::Changed)
     }
 
@@ -335,11 +340,12 @@ impl Term {
         seen: &SeenCluster,
         summary: &ClusterSummary,
     ) -> Result<Outcome, WorkError> {
+        let outcome = self.compare_nodes(name).await?;
         let ours = self.registration(name).registered_for.is_some();
         if (ours || plan::ours(&self.policy, seen).is_ok()) && !seen.deleting {
             self.write(name, seen, summary.address).await?;
         }
-        self.compare_nodes(name).await
+        Ok(outcome)
     }
 
     async fn write(
@@ -466,15 +472,5 @@ impl Term {
             record.nodes.remove(machine);
         }
         Ok(Outcome::Changed)
-    }
-}
-
-fn said(work: &Work, error: &WorkError) {
-    let error = with_causes(error);
-    match work {
-        Work::Cluster(cluster) => warn!(%cluster, error, "failed, and comes again"),
-        Work::Node { cluster, machine } => {
-            warn!(%cluster, machine = &**machine, error, "failed, and comes again");
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the management cluster holds, as its watches tell, and whom each change concerns.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -20,6 +21,15 @@ pub(super) enum Work {
         /// The Machine, and so the node.
         machine: Arc<str>,
     },
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cluster(cluster) => write!(f, "cluster {cluster}"),
+            Self::Node { cluster, machine } => write!(f, "node {machine} of cluster {cluster}"),
+        }
+    }
 }
 
 /// The kinds that are watched.
