@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod abuse;
+mod behaviour;
 mod durability;
 mod fkas;
 mod management;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::amount::{Number, Span};
 use super::latency::Latency;
@@ -202,7 +203,12 @@ impl Rule {
     ///
     /// # Errors
     /// With every field that is wrong.
-    pub fn read(value: serde_json::Value) -> Result<Self, Faults> {
+    pub fn read(value: Value) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        refuse_lists(&value, &Path::ROOT, &mut faults);
+        if !faults.0.is_empty() {
+            return Err(faults);
+        }
         let rule: Self = serde_path_to_error::deserialize(value).map_err(|error| {
             let field = error.path().to_string();
             let field = if field == "." { String::new() } else { field };
@@ -225,6 +231,39 @@ impl Rule {
         self.etcd.check(&root.field("etcd"), &mut faults);
         self.node.check(&root.field("node"), &mut faults);
         if faults.0.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
+/// The fields that are lists.
+const LISTS: [&str; 8] = [
+    "namespaces",
+    "names",
+    "errors",
+    "verbs",
+    "apiGroups",
+    "resources",
+    "resourceNames",
+    "nonResourceURLs",
+];
+
+/// Refuses lists where objects are wanted: serde would take one for an object's values in order.
+fn refuse_lists(value: &Value, at: &Path<'_>, faults: &mut Faults) {
+    match value {
+        Value::Array(_) => faults.add(at, "must not be a list"),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let at = at.field(name);
+                match value {
+                    Value::Array(items) if LISTS.contains(&name.as_str()) => {
+                        for (index, item) in items.iter().enumerate() {
+                            refuse_lists(item, &at.item(index), faults);
+                        }
+                    }
+                    value => refuse_lists(value, &at, faults),
+                }
+            }
+        }
+        _ => {}
     }
 }
 

@@ -28,12 +28,15 @@ async fn everything_a_registration_says_arrives() {
         ca: Some(test_ca()),
         etcd_ca: Some(test_ca()),
         version: Some("v1.35.0".into()),
+        labels: Some([("tier".to_owned(), "gold".to_owned())].into()),
     };
     let registered = client.register(&name, &request).await.unwrap();
     assert_eq!((registered.host.as_str(), registered.port), ("10.9.8.7", 443));
     let stored = registrar.clusters.lock()[&name].request.clone();
     assert_eq!((stored.ca, stored.etcd_ca), (request.ca, request.etcd_ca));
     assert_eq!((stored.address, stored.version), (request.address, request.version));
+    assert_eq!(stored.labels, request.labels);
+    assert_eq!(client.cluster(&name).await.unwrap().labels["tier"], "gold");
 
     let node = NodeSpec {
         name: "n&1".into(),

@@ -76,6 +76,7 @@ fn summary(name: &ClusterName, cluster: &FakeCluster) -> ClusterSummary {
         nodes: cluster.nodes.len(),
         version: cluster.request.version.clone().unwrap_or("v1.36.3".into()),
         created: "2026-11-21T09:00:00Z".into(),
+        labels: cluster.request.labels.clone().unwrap_or_default(),
     }
 }
 
