@@ -317,6 +317,7 @@ impl Term {
         let etcd_ca = secrets::ensure(&self.client, name, secrets::Purpose::Etcd, self.secrets);
         let etcd_ca = etcd_ca.await?;
         let (version, labels) = (seen.version.clone(), seen.labels.clone());
+        let labels = Some(labels);
         let request = RegisterRequest { address, ca, etcd_ca, version, labels };
         match self.clusters.register(&cluster_name(name), request).await {
             Ok(address) => {
