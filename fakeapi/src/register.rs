@@ -323,8 +323,12 @@ pub trait Registrar: Send + Sync + 'static {
     /// The Secrets `<name>-ca` and `<name>-etcd`, ready to apply (YAML, two documents).
     fn secrets(&self, name: &ClusterName) -> Result<String, RegisterError>;
 
-    /// Sets what the kernel does with the cluster's packets.
-    fn set_fault(&self, name: &ClusterName, fault: Fault) -> Result<(), RegisterError>;
+    /// Sets what the kernel does with the cluster's packets, until it is set otherwise.
+    fn set_fault<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        fault: Fault,
+    ) -> BoxFuture<'a, Result<(), RegisterError>>;
 
     /// What the kernel does with the cluster's packets now.
     fn fault(&self, name: &ClusterName) -> Result<Fault, RegisterError>;

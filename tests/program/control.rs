@@ -106,6 +106,11 @@ impl Control {
         self.ask(Method::PUT, &path, fault);
     }
 
+    pub(crate) fn fault_of(&self, cluster: &Cluster) -> Value {
+        let path = format!("/fault?resource={}", cluster.resource());
+        serde_json::from_str(&self.ask(Method::GET, &path, &Value::Null)).unwrap()
+    }
+
     /// A figure of `/metrics`: `name`, or `name{label="value"}`.
     pub(crate) fn figure(&self, figure: &str) -> u64 {
         let all = self.ask(Method::GET, "/metrics", &Value::Null);

@@ -46,3 +46,29 @@ fn a_fault_hits_one_cluster_and_not_its_neighbour() {
     assert!((3..=60).contains(&lost), "{lost} of {pings} pings and a connection");
     program.stop();
 }
+
+#[test]
+fn a_fault_acts_again_after_a_restart_and_ends_where_it_cannot() {
+    need!(without_datapath, "a_fault_acts_again_after_a_restart_and_ends_where_it_cannot");
+    let (site, home) = (Site::new(), Home::new());
+    let arguments = format!("--mode prefix --pool {POOL} --kernel on");
+    let with_edge = format!("{arguments} --edge veth0 --neighbours");
+    let program = Program::start(&site.server, &home, &with_edge);
+    let clusters = program.control.register(&[None, None]);
+    program.control.fault(&clusters[0], &json!({"kind": "blackhole"}));
+    site.assert_refused(&[clusters[0].at], ErrorKind::TimedOut);
+    program.kill();
+    for stopped in [Program::kill, Program::stop] {
+        let program = Program::start(&site.server, &home, &with_edge);
+        site.assert_refused(&[clusters[0].at], ErrorKind::TimedOut);
+        site.assert_each_answers(&clusters[1..]);
+        stopped(program);
+    }
+    // Without an edge nothing can drop packets, and so it stays.
+    let program = Program::start(&site.server, &home, &arguments);
+    assert_eq!(program.control.fault_of(&clusters[0]), json!({"kind": "none"}));
+    program.stop();
+    let program = Program::start(&site.server, &home, &with_edge);
+    site.assert_each_answers(&clusters);
+    program.stop();
+}

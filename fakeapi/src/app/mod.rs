@@ -331,5 +331,6 @@ async fn open(
     };
     arrivals.open_all(&registry.addresses()).await?;
     registry.set_arrivals(arrivals);
+    registry.resume_faults().await?;
     Ok(())
 }

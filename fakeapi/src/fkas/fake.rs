@@ -217,8 +217,12 @@ impl Registrar for FakeRegistrar {
         self.with(name, |_| format!("{}---\n{}", secret("ca"), secret("etcd")))
     }
 
-    fn set_fault(&self, name: &ClusterName, fault: Fault) -> Result<(), RegisterError> {
-        self.with(name, |cluster| cluster.fault = fault)
+    fn set_fault<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        fault: Fault,
+    ) -> BoxFuture<'a, Result<(), RegisterError>> {
+        Box::pin(async move { self.with(name, |cluster| cluster.fault = fault) })
     }
 
     fn traffic(&self, name: &ClusterName) -> Result<Traffic, RegisterError> {

@@ -1,6 +1,8 @@
 //! What FKAS could not tell: which clusters and nodes there are, how to reach them, and what the
 //! kernel does to their packets.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -124,7 +126,7 @@ pub(super) fn fault(control: &Control, query: &Query) -> Result<Answer, ControlE
 }
 
 /// `PUT /fault`: the body is a [`Fault`], such as `{"kind":"drop","per_mille":10}`.
-pub(super) fn put_fault(
+pub(super) async fn put_fault(
     control: &Control,
     query: &Query,
     body: &Bytes,
@@ -140,7 +142,9 @@ pub(super) fn put_fault(
             problem: format!("{per_mille} is more than 1000"),
         }),
         Fault::None | Fault::Blackhole | Fault::Drop { .. } => {
-            other(control.registrar.set_fault(&name, fault))?;
+            let registrar = Arc::clone(&control.registrar);
+            let set = async move { registrar.set_fault(&name, fault).await };
+            other(control.finish(set).await?)?;
             Ok(Answer::empty())
         }
     }

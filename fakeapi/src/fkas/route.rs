@@ -69,7 +69,7 @@ async fn dispatch(
         "/updateNode" => nodes(control, method, query, body).await,
         "/fault" => match *method {
             Method::GET => inspect::fault(control, query),
-            Method::PUT => inspect::put_fault(control, query, &body),
+            Method::PUT => inspect::put_fault(control, query, &body).await,
             _ => Err(ControlError::Method { allow: "GET, PUT" }),
         },
         "/nodeHealth" => {

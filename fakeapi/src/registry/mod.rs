@@ -10,8 +10,9 @@ mod behaviour;
 mod boot;
 mod cluster;
 mod clusters;
-mod kubelet;
+mod fault;
 mod health;
+mod kubelet;
 mod log;
 mod members;
 mod nodes;
@@ -307,17 +308,16 @@ impl Registrar for Registry {
         Ok(authority_secrets(name, &facts.ca, &facts.etcd_ca))
     }
 
-    fn set_fault(&self, name: &ClusterName, fault: Fault) -> Result<(), RegisterError> {
-        let cluster = self.known(name)?;
-        // Held until the kernel has it: the end of the cluster waits, and its address with it.
-        let mut is = cluster.fault.write();
-        if cluster.gone.is_cancelled() {
-            return Err(RegisterError::UnknownCluster(name.clone()));
+    fn set_fault<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        fault: Fault,
+    ) -> BoxFuture<'a, Result<(), RegisterError>> {
+        async move {
+            let _turn = self.turn(name).await;
+            self.give_fault(&*self.known(name)?, fault).await
         }
-        let arrivals = self.arrivals.get();
-        arrivals.map_or(Ok(()), |arrivals| arrivals.set_fault(cluster.address(), fault))?;
-        *is = fault;
-        Ok(())
+        .boxed()
     }
 
     fn fault(&self, name: &ClusterName) -> Result<Fault, RegisterError> {

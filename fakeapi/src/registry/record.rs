@@ -12,7 +12,7 @@ use crate::addr::ClusterAddr;
 use crate::cluster::base::{BaseState, ClusterFacts};
 use crate::cluster::identity::{CertificateAuthority, IdentityError};
 use crate::cluster::members::MemberChange;
-use crate::register::{CaPem, ClusterName, NodeHealth, NodeSpec};
+use crate::register::{CaPem, ClusterName, Fault, NodeHealth, NodeSpec};
 
 /// A registration.
 #[derive(Debug, Serialize, Deserialize)]
@@ -93,6 +93,8 @@ pub(super) enum Change {
     Health { node: String, health: NodeHealth, at: Timestamp },
     /// Something happened to etcd members.
     Members { change: MemberChange, at: Timestamp },
+    /// The kernel does otherwise with the cluster's packets. It takes no revision.
+    Fault(Fault),
 }
 
 /// Encodes a record's body: these types always encode.

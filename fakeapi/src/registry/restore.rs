@@ -16,7 +16,7 @@ use crate::cluster::base::{ClusterBase, ClusterFacts};
 use crate::cluster::identity::IdentityError;
 use crate::ipam::IpamError;
 use crate::journal::{ClusterId, JournalError, Live, Record, Replay, Source};
-use crate::register::NodeSpec;
+use crate::register::{Fault, NodeSpec};
 
 /// Clusters that newer ones took the place of.
 type Ids = BTreeSet<ClusterId>;
@@ -219,6 +219,10 @@ impl Cluster {
                     base.set_health(&node, health, first, at).unwrap_or_default()
                 }
                 Change::Members { change, at } => base.change_members(&change, first, at),
+                Change::Fault(fault) => {
+                    *self.fault.write() = fault;
+                    Vec::new()
+                }
             })
         });
         match made {
@@ -249,7 +253,14 @@ impl Cluster {
                 booting.into_values().try_for_each(|booting| {
                     let body = encode(&Change::Boot(booting));
                     (out.borrow_mut())(self.id, &Record::Base { revision, body: &body })
-                })
+                })?;
+                match *self.fault.read() {
+                    Fault::None => Ok(()),
+                    fault => {
+                        let body = encode(&Change::Fault(fault));
+                        (out.borrow_mut())(self.id, &Record::Base { revision, body: &body })
+                    }
+                }
             },
             |key, object| {
                 let revision = object.map_or(taken_at.get(), |object| object.meta.resource_version);

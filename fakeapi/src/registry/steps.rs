@@ -260,23 +260,6 @@ impl Registry {
         self.give_back(address).await;
         closed
     }
-
-    /// Ends a cluster's fault, and that it can have another: in port mode other clusters share
-    /// the address it is on.
-    fn clear_fault(&self, cluster: &Cluster) {
-        let mut fault = cluster.fault.write();
-        cluster.gone.cancel();
-        if *fault == Fault::None {
-            return;
-        }
-        let arrivals = self.arrivals.get();
-        let cleared = arrivals.map_or(Ok(()), |a| a.set_fault(cluster.address(), Fault::None));
-        if let Err(error) = cleared {
-            let cluster = cluster.name();
-            tracing::warn!(%cluster, %error, "the fault of a cluster that is gone stays");
-        }
-        *fault = Fault::None;
-    }
 }
 
 /// Ids of clusters that are written down nowhere.

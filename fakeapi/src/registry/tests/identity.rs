@@ -87,12 +87,10 @@ async fn a_cluster_that_is_gone_takes_no_fault() {
     let run = start(directory.path(), None);
     run.registry.register(&named("c"), RegisterRequest::default()).await.unwrap();
     let cluster = run.registry.known(&named("c")).unwrap();
-    run.registry.set_fault(&named("c"), Fault::Blackhole).unwrap();
+    run.registry.set_fault(&named("c"), Fault::Blackhole).await.unwrap();
     run.registry.unregister(&named("c")).await.unwrap();
     assert_eq!(*cluster.fault.read(), Fault::None);
-    // As a caller sees it who found the cluster just before its end.
-    run.registry.clusters.publish(&cluster);
-    let refused = run.registry.set_fault(&named("c"), Fault::Blackhole).unwrap_err();
+    let refused = run.registry.set_fault(&named("c"), Fault::Blackhole).await.unwrap_err();
     assert!(matches!(refused, RegisterError::UnknownCluster(_)), "{refused}");
     assert_eq!(*cluster.fault.read(), Fault::None);
 }

@@ -8,7 +8,7 @@ use crate::addr::ClusterAddr;
 use crate::cluster::base::ClusterFacts;
 use crate::cluster::baseline::DEFAULT_VERSION;
 use crate::journal::{ClusterId, ObjectBytes, ObjectKey, Record};
-use crate::register::{RegisterRequest, Registrar};
+use crate::register::{Fault, RegisterRequest, Registrar};
 use crate::registry::cluster::Identity;
 use crate::registry::record::StandIns;
 
@@ -103,4 +103,45 @@ async fn an_activation_that_is_replayed_is_not_remembered() {
     let late = check(&run);
     drop(run);
     assert_eq!(check(&start(directory.path(), None)), late);
+}
+
+/// The faults that a snapshot has.
+fn faults_in_snapshot(run: &Run) -> Vec<serde_json::Value> {
+    let mut faults = Vec::new();
+    for shard in 0..crate::journal::JOURNAL_SHARDS {
+        let mut look = |_: ClusterId, record: &Record<'_>| {
+            if let Record::Base { body, .. } = record {
+                let change: serde_json::Value = serde_json::from_slice(body).unwrap();
+                faults.extend(change.get("fault").cloned());
+            }
+            Ok(())
+        };
+        run.registry.snapshot(shard, &mut look).unwrap();
+    }
+    faults
+}
+
+#[tokio::test]
+async fn a_fault_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    let wanted =
+        [("all", Fault::Blackhole), ("some", Fault::Drop { per_mille: 7 }), ("none", Fault::None)];
+    for (name, fault) in wanted {
+        run.registry.register(&named(name), RegisterRequest::default()).await.unwrap();
+        // The last one that was set counts.
+        run.registry.set_fault(&named(name), Fault::Drop { per_mille: 1 }).await.unwrap();
+        run.registry.set_fault(&named(name), fault).await.unwrap();
+    }
+    let revision = run.registry.known(&named("all")).unwrap().store.revision();
+    drop(run);
+    let run = start(directory.path(), None);
+    for (name, fault) in wanted {
+        assert_eq!(run.registry.fault(&named(name)).unwrap(), fault, "{name}");
+    }
+    let cluster = run.registry.known(&named("all")).unwrap();
+    assert_eq!(cluster.store.revision(), revision, "a fault is no change of an object");
+    let mut faults = faults_in_snapshot(&run);
+    faults.sort_by_key(ToString::to_string);
+    assert_eq!(faults, [json!({"kind": "blackhole"}), json!({"kind": "drop", "per_mille": 7})]);
 }
