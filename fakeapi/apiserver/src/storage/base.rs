@@ -23,6 +23,12 @@ pub trait Base: Send + Sync + 'static {
         visit: &mut dyn FnMut(&str, &str) -> ControlFlow<()>,
     );
 
+    /// The keys of the base's objects whose `metadata.ownerReferences` name this uid.
+    fn dependents(&self, uid: &str) -> Vec<Key> {
+        let _ = uid;
+        Vec::new()
+    }
+
     /// What changes by itself in an object of the store proper when it is read now: a kubelet's
     /// heartbeats, for example. `None` leaves it as stored.
     ///

@@ -364,7 +364,11 @@ impl<B: Base, L: CommitLog> Storage for MemoryStore<B, L> {
     }
 
     fn dependents(&self, uid: &str) -> Vec<Key> {
-        self.state.lock().owners.dependents(uid)
+        let state = self.state.lock();
+        let mut keys = state.owners.dependents(uid);
+        let base = state.base.dependents(uid);
+        keys.extend(base.into_iter().filter(|key| !state.written.contains_key(key)));
+        keys
     }
 
     fn watch(&self, resource: ResourceId) -> Arc<Notify> {

@@ -73,7 +73,7 @@ pub trait Storage: Send + Sync + 'static {
         max: usize,
     ) -> Result<(Vec<Event>, u64), Compacted>;
 
-    /// The keys of the written objects whose `metadata.ownerReferences` name this uid.
+    /// The keys of the objects whose `metadata.ownerReferences` name this uid.
     ///
     /// A store that keeps no such index has no garbage collection.
     fn dependents(&self, uid: &str) -> Vec<Key> {

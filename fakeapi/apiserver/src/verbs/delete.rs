@@ -59,7 +59,7 @@ pub(super) fn delete_collection(asked: &Asked<'_>) -> Result<Response<Body>, Sta
 enum Outcome {
     /// It is gone; this was its last state.
     Gone(Arc<Object>),
-    /// It is marked and waits for its finalizers.
+    /// It is marked and waits for its finalizers, or for its kubelet.
     Marked(Arc<Object>),
 }
 
@@ -110,7 +110,7 @@ fn remove(
     let policy = options.policy(asked.resource, old);
     let mut value = old.clone();
     policy.set_finalizer(&mut value);
-    garbage::mark(&mut value);
+    garbage::mark(&mut value, options.grace);
     let gone = is_finished(&value);
     if gone && !is_graceful(asked.resource) {
         // Only what waits, or is deleted gracefully, is ever seen with the marks of a deletion.

@@ -15,9 +15,9 @@ use crate::storage::Key;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct DeleteOptions {
-    /// Nothing here runs after a deletion, so every grace is over at once.
+    /// In seconds; only pods have any.
     #[serde(rename = "gracePeriodSeconds")]
-    _grace: Option<i64>,
+    pub(super) grace: Option<i64>,
     preconditions: Option<Preconditions>,
     propagation_policy: Option<String>,
     orphan_dependents: Option<bool>,
@@ -78,7 +78,7 @@ impl DeleteOptions {
         });
         let orphan = query.all("orphanDependents").next();
         Ok(Self {
-            _grace: grace.transpose()?,
+            grace: grace.transpose()?,
             preconditions: None,
             propagation_policy: query.get("propagationPolicy").map(str::to_owned),
             orphan_dependents: orphan.map(|_| query.flag("orphanDependents")),

@@ -9,7 +9,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use jiff::{Timestamp, ToSpan};
+use serde_json::{Map, Value, json};
 
 use super::commit::{self, Stored};
 use super::namespace;
@@ -84,17 +85,57 @@ fn has_finalizer(value: &Value, finalizer: &str) -> bool {
     value["metadata"]["finalizers"].as_array().is_some_and(|list| list.contains(&finalizer.into()))
 }
 
-/// Marks an object as deleted, as every deletion does; nothing when it is marked already.
-pub(super) fn mark(value: &mut Value) {
-    let metadata = metadata(value);
-    metadata.insert("deletionGracePeriodSeconds".into(), 0.into());
-    if metadata.contains_key("deletionTimestamp") {
+/// Marks an object as deleted, as every deletion does; `grace` is what the caller grants, in
+/// seconds. One that is marked already may only be granted less than before.
+pub(super) fn mark(value: &mut Value, grace: Option<i64>) {
+    let now = Timestamp::now();
+    if value["metadata"].get("deletionTimestamp").is_some() {
+        shorten(metadata(value), grace);
         return;
     }
-    metadata.insert("deletionTimestamp".into(), strategy::now().into());
+    let grace = if is_pod(value) { pod_grace(value, grace) } else { 0 };
+    let metadata = metadata(value);
+    let end = now.saturating_add(grace.seconds()).unwrap_or(now);
+    metadata.insert("deletionTimestamp".into(), strategy::time(end).into());
+    metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
     if let Some(generation) = metadata.get("generation").and_then(Value::as_i64) {
         metadata.insert("generation".into(), (generation + 1).into());
     }
+}
+
+/// Grants what is marked already less grace than before: `BeforeDelete` of the real server.
+fn shorten(metadata: &mut Map<String, Value>, grace: Option<i64>) {
+    let granted = metadata.get("deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
+    let Some(grace) = grace.map(at_least_a_second).filter(|grace| *grace < granted) else {
+        return;
+    };
+    let end = metadata["deletionTimestamp"].as_str().and_then(|end| end.parse::<Timestamp>().ok());
+    if let Some(end) = end.and_then(|end| end.checked_sub((granted - grace).seconds()).ok()) {
+        metadata.insert("deletionTimestamp".into(), strategy::time(end).into());
+    }
+    metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
+}
+
+fn is_pod(value: &Value) -> bool {
+    value["kind"] == "Pod" && value["apiVersion"] == "v1"
+}
+
+/// How long a kubelet has to stop a pod: what is wanted, or what the pod says; nothing when no
+/// kubelet runs it. `CheckGracefulDelete` of the real server.
+fn pod_grace(pod: &Value, wanted: Option<i64>) -> i64 {
+    let spec = &pod["spec"];
+    let on_a_node = spec["nodeName"].as_str().is_some_and(|node| !node.is_empty());
+    let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if !on_a_node || ended {
+        return 0;
+    }
+    let own = || spec["terminationGracePeriodSeconds"].as_i64().unwrap_or_default();
+    at_least_a_second(wanted.unwrap_or_else(own))
+}
+
+/// A negative grace means one second.
+fn at_least_a_second(grace: i64) -> i64 {
+    if grace < 0 { 1 } else { grace }
 }
 
 /// Changes an object until no other write comes between. `None`: it is not there any more, or
@@ -183,7 +224,7 @@ impl<'a> Sweep<'a> {
                 return forget(value, |reference| reference["uid"] != owner);
             }
             let before = value.clone();
-            mark(value);
+            mark(value, None);
             *value != before
         })?;
         self.take(key, stored);
@@ -204,7 +245,7 @@ impl<'a> Sweep<'a> {
             if !asked.call.storage.dependents(meta(value, "uid")).is_empty() {
                 add_finalizer(value, FOREGROUND);
             }
-            mark(value);
+            mark(value, None);
             *value != before
         })?;
         let kept = self.take(key, stored).map(|object| object.value());

@@ -111,7 +111,7 @@ pub(super) fn terminate(
     let mut marked = namespace.clone();
     let mut value = namespace.value();
     if value["metadata"].get("deletionTimestamp").is_none() {
-        garbage::mark(&mut value);
+        garbage::mark(&mut value, None);
         value["status"]["phase"] = "Terminating".into();
         marked = match commit::replace(storage, &key(name), namespace, &mut value) {
             Ok(Stored::Gone(last)) => {
@@ -150,7 +150,7 @@ fn remove(asked: &Asked<'_>, key: &Key) -> Result<(), Status> {
         };
         let old = current.value();
         let mut value = old.clone();
-        garbage::mark(&mut value);
+        garbage::mark(&mut value, None);
         if value == old && !super::update::is_finished(&value) {
             return Ok(());
         }

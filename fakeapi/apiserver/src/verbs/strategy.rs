@@ -26,7 +26,12 @@ pub(super) fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
 
 /// The present as the API writes it.
 pub(super) fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    time(Timestamp::now())
+}
+
+/// A moment as the API writes it.
+pub(super) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Whether a kind has `status` as a subresource, so that it cannot be written with the rest.

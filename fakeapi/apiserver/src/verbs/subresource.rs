@@ -70,7 +70,8 @@ fn evict(asked: &Asked<'_>) -> Result<Response<Body>, Status> {
 /// A pod that a disruption budget protects is not evicted while the budget allows none.
 fn check_budgets(asked: &Asked<'_>, pod: &Value) -> Result<(), Status> {
     use crate::storage::{PageRequest, ResourceId, Scope};
-    if matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed" | "Pending")) {
+    let idle = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed" | "Pending"));
+    if idle || pod["metadata"].get("deletionTimestamp").is_some() {
         return Ok(());
     }
     let scope = Scope {
@@ -91,6 +92,7 @@ fn check_budgets(asked: &Asked<'_>, pod: &Value) -> Result<(), Status> {
         .collect();
     match matching.as_slice() {
         [] => Ok(()),
+        [budget] if spares_unready(budget, pod) => Ok(()),
         [budget] if budget["status"]["disruptionsAllowed"].as_i64().unwrap_or(0) > 0 => Ok(()),
         [budget] => {
             let name = meta(budget, "name");
@@ -111,6 +113,16 @@ fn check_budgets(asked: &Asked<'_>, pod: &Value) -> Result<(), Status> {
              not support.",
         )),
     }
+}
+
+/// Whether a budget lets a pod go that serves nobody: always, or while enough others are healthy.
+fn spares_unready(budget: &Value, pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array();
+    let ready =
+        conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True");
+    let count = |field: &str| budget["status"][field].as_i64().unwrap_or(0);
+    let healthy = count("desiredHealthy") > 0 && count("currentHealthy") >= count("desiredHealthy");
+    !ready && (budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow" || healthy)
 }
 
 /// Puts a pod on a node, as a scheduler does.

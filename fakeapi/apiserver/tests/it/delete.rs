@@ -105,3 +105,40 @@ async fn a_collection_goes_by_its_selectors() {
     assert_eq!(gone.is(200).names(), ["b"]);
     server.delete("/api/v1/configmaps").await.is(405);
 }
+
+/// A pod on a node, as a scheduler leaves it.
+async fn bound(server: &Server, name: &str) -> String {
+    let mut object = pod(name);
+    object["spec"]["nodeName"] = "n1".into();
+    server.post(PODS, &object).await.is(201);
+    format!("{PODS}/{name}")
+}
+
+#[tokio::test]
+async fn a_pod_on_a_node_waits_for_its_kubelet() {
+    let server = Server::new();
+    let path = bound(&server, "p").await;
+    let marked = server.delete(&path).await.is(200).json();
+    assert_eq!(marked["metadata"]["deletionGracePeriodSeconds"], 30, "what the pod says");
+    assert_eq!(marked["metadata"]["generation"], 2);
+    let end = marked["metadata"]["deletionTimestamp"].as_str().unwrap().to_owned();
+    let again = server.delete_with(&path, &json!({"gracePeriodSeconds": 60})).await.is(200);
+    assert_eq!(again.json(), marked, "nobody grants more");
+    let less = server.delete_with(&path, &json!({"gracePeriodSeconds": 10})).await.is(200).json();
+    assert_eq!(less["metadata"]["deletionGracePeriodSeconds"], 10);
+    assert_eq!(less["metadata"]["generation"], 2);
+    let second = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_second();
+    let sooner = less["metadata"]["deletionTimestamp"].as_str().unwrap();
+    assert_eq!(second(&end) - second(sooner), 20);
+    server.delete_with(&path, &json!({"gracePeriodSeconds": 0})).await.is(200);
+    server.get(&path).await.is(404);
+
+    let path = bound(&server, "q").await;
+    let marked = server.delete(&format!("{path}?gracePeriodSeconds=-5")).await.is(200);
+    assert_eq!(marked.at("/metadata/deletionGracePeriodSeconds"), 1);
+    let path = bound(&server, "done").await;
+    let done = json!({"status": {"phase": "Succeeded"}});
+    server.patch(&format!("{path}/status"), MERGE, &done).await.is(200);
+    server.delete(&path).await.is(200);
+    server.get(&path).await.is(404);
+}

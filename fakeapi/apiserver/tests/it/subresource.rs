@@ -68,8 +68,8 @@ async fn an_evicted_pod_is_gone() {
 async fn a_budget_protects_its_pods() {
     let server = Server::new();
     server.post(PODS, &pod("a")).await.is(201);
-    let running = json!({"status": {"phase": "Running"}});
-    server.patch(&format!("{PODS}/a/status"), MERGE, &running).await.is(200);
+    let running = |ready: &str| json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}});
+    server.patch(&format!("{PODS}/a/status"), MERGE, &running("True")).await.is(200);
     let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
     let budget = json!({
         "metadata": {"name": "b"},
@@ -104,6 +104,15 @@ async fn a_budget_protects_its_pods() {
     assert!(answer.message().contains("more than one PodDisruptionBudget"));
     server.delete(&format!("{budgets}/b2")).await.is(200);
     server.patch(&format!("{budgets}/b/status"), MERGE, &status(1)).await.is(200);
+    server.post(&path, &eviction("a")).await.is(201);
+    // One that serves nobody goes while enough others are healthy, or when the budget says so.
+    server.post(PODS, &pod("a")).await.is(201);
+    server.patch(&format!("{PODS}/a/status"), MERGE, &running("False")).await.is(200);
+    let none = json!({"status": {"disruptionsAllowed": 0, "currentHealthy": 0}});
+    server.patch(&format!("{budgets}/b/status"), MERGE, &none).await.is(200);
+    server.post(&path, &eviction("a")).await.is(429);
+    let always = json!({"spec": {"unhealthyPodEvictionPolicy": "AlwaysAllow"}});
+    server.patch(&format!("{budgets}/b"), MERGE, &always).await.is(200);
     server.post(&path, &eviction("a")).await.is(201);
 }
 
