@@ -9,6 +9,7 @@
 
 mod abuse;
 mod behaviour;
+mod drain;
 mod durability;
 mod fkas;
 mod management;

@@ -68,8 +68,8 @@ holes! {
     PauseTag = "pause-tag",
     /// The cluster's name.
     Cluster = "cluster",
-    /// The cluster's name as a scalar of a YAML text.
-    ClusterYaml = "cluster-yaml",
+    /// kubeadm's `ClusterConfiguration`, a YAML text.
+    ClusterConfiguration = "cluster-configuration",
     /// The network of Services.
     ServiceSubnet = "service-subnet",
     /// The network of pods.

@@ -33,6 +33,7 @@ pub struct Cluster {
     pub(super) behaviour: Behaviour,
     /// Cancelled when the cluster is unregistered: its watches end.
     pub(super) gone: CancellationToken,
+    pub(super) endings: Arc<super::follow::Endings>,
     pub(super) shared: Arc<super::Shared>,
 }
 
@@ -88,9 +89,9 @@ impl Cluster {
         self.identity.read().labels.clone()
     }
 
-    /// Its objects.
-    pub fn storage(&self) -> Arc<dyn Storage> {
-        self.store.clone()
+    /// Its objects, for clients: what they write is followed by kubelets and controllers.
+    pub fn storage(self: &Arc<Self>) -> Arc<dyn Storage> {
+        Arc::new(super::follow::Followed(self.clone()))
     }
 
     /// The cluster as lists show it.

@@ -69,6 +69,10 @@ impl Clusters {
             .collect()
     }
 
+    pub(super) fn all(&self) -> Vec<Arc<Cluster>> {
+        self.by_name.read().values().cloned().collect()
+    }
+
     pub(super) fn addresses(&self) -> Vec<ClusterAddr> {
         self.by_name.read().values().map(|cluster| cluster.address()).collect()
     }

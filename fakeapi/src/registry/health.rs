@@ -1,6 +1,7 @@
 //! A node's kubelet fares otherwise.
 
-use apiserver::storage::{Key, PageRequest, ResourceId, Scope, Storage};
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::cluster::Cluster;
@@ -12,7 +13,7 @@ use crate::register::{NodeHealth, RegisterError};
 impl Cluster {
     /// Lets a node's kubelet fare otherwise; returns when the disk has it.
     pub(super) async fn set_node_health(
-        &self,
+        self: &Arc<Self>,
         node: &str,
         health: NodeHealth,
     ) -> Result<(), RegisterError> {
@@ -29,6 +30,7 @@ impl Cluster {
             .map_err(|refused| self.refusal(refused, node))?;
         let fare = self.store.with_base(|base| base.nodes().fare(node));
         self.show(node, fare)?;
+        self.follow_health(node);
         self.sync().await
     }
 
@@ -36,22 +38,8 @@ impl Cluster {
     /// already, it changes nothing.
     fn show(&self, node: &str, fare: Fare) -> Result<(), RegisterError> {
         self.edit(&node_key(node), |stored| fare.show_in_node(stored))?;
-        self.pods_on(node).iter().try_for_each(|key| self.edit(key, |pod| fare.show_in_pod(pod)))
-    }
-
-    /// The pods whose `spec.nodeName` is this node.
-    pub(super) fn pods_on(&self, node: &str) -> Vec<Key> {
-        let resource = ResourceId::of("", "pods");
-        let scope = Scope { resource, namespace: None };
-        let page = PageRequest { scope, after: None, limit: usize::MAX, at: None };
-        // Only what is listed at a revision of the past can be compacted.
-        let Ok(page) = self.store.list(&page) else { return Vec::new() };
-        let values = page.objects.iter().map(|object| object.value());
-        let here = values.filter(|pod| pod["spec"]["nodeName"] == node);
-        here.map(|pod| {
-            let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default();
-            Key::new(resource, text("namespace"), text("name"))
-        })
-        .collect()
+        self.written_pods_on(node)
+            .iter()
+            .try_for_each(|key| self.edit(key, |pod| fare.show_in_pod(pod)))
     }
 }

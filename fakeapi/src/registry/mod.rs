@@ -11,6 +11,7 @@ mod boot;
 mod cluster;
 mod clusters;
 mod fault;
+mod follow;
 mod health;
 mod kubelet;
 mod log;
@@ -96,6 +97,8 @@ pub struct Registry {
     plane: RwLock<Option<Plane>>,
     /// Set once, when the server runs.
     arrivals: OnceLock<Arrivals>,
+    /// The pods that are being stopped.
+    endings: Arc<follow::Endings>,
     turns: Vec<Mutex<()>>,
 }
 
@@ -113,6 +116,7 @@ impl Registry {
             schedule: Arc::new(Schedule::new(DEADLINES)),
             plane: RwLock::new(None),
             arrivals: OnceLock::new(),
+            endings: Arc::default(),
             turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
         })
     }

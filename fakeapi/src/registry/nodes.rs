@@ -1,5 +1,7 @@
 //! A cluster's nodes come, change and go.
 
+use std::sync::Arc;
+
 use apiserver::storage::{CommitError, Entry, Expect, Key, Object, ResourceId, Storage};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -48,7 +50,7 @@ impl Cluster {
     }
 
     /// Adds a node or updates it; returns when the disk has it.
-    pub(super) async fn put_node(&self, node: NodeSpec) -> Result<(), RegisterError> {
+    pub(super) async fn put_node(self: &Arc<Self>, node: NodeSpec) -> Result<(), RegisterError> {
         let name = node.name.clone();
         if self.lost(&name) {
             self.drop_node(&name)?;
@@ -73,12 +75,14 @@ impl Cluster {
             self.store.forget_unwatched();
         }
         self.update_stored(&node)?;
+        self.follow_put(&name);
         self.sync().await
     }
 
     /// Removes a node; returns when the disk has it.
-    pub(super) async fn remove_node(&self, node: &str) -> Result<(), RegisterError> {
+    pub(super) async fn remove_node(self: &Arc<Self>, node: &str) -> Result<(), RegisterError> {
         self.drop_node(node)?;
+        self.follow_removal(node);
         self.sync().await
     }
 
@@ -93,7 +97,7 @@ impl Cluster {
         there && self.store.get(&node_key(node)).is_none()
     }
 
-    fn drop_node(&self, node: &str) -> Result<(), RegisterError> {
+    pub(super) fn drop_node(&self, node: &str) -> Result<(), RegisterError> {
         let at = Timestamp::now();
         let change = Change::Remove { node: node.to_owned(), at };
         self.store
@@ -118,6 +122,25 @@ impl Cluster {
     /// A node that clients have written to lives in the store: it is updated there.
     fn update_stored(&self, node: &NodeSpec) -> Result<(), RegisterError> {
         self.edit(&node_key(&node.name), |stored| merge_node(stored, node))
+    }
+
+    /// Removes an object, whoever writes to it.
+    pub(super) fn remove(&self, key: &Key) -> Result<(), RegisterError> {
+        for _ in 0..ATTEMPTS {
+            let Some(current) = self.store.get(key) else { return Ok(()) };
+            let mut last = current.value();
+            let mut encode = |revision: u64| {
+                last["metadata"]["resourceVersion"] = revision.to_string().into();
+                Object::encode(&last)
+            };
+            let expect = Expect::Revision(current.meta.resource_version);
+            match self.store.commit(key, expect, Entry::Remove(&mut encode)) {
+                Ok(_) | Err(CommitError::Missing) => return Ok(()),
+                Err(CommitError::Changed { .. }) => {}
+                Err(error) => return Err(failed("an object could not be removed")(error)),
+            }
+        }
+        Ok(())
     }
 
     /// Changes an object until no client's write comes between; `None` leaves it as it is.

@@ -89,6 +89,8 @@ pub(super) enum Change {
     Boot(Booting),
     /// A node was removed.
     Remove { node: String, at: Timestamp },
+    /// A pod of the cluster's own in kube-system was made anew, a coredns pod on this node.
+    Renew { pod: String, node: Option<String>, at: Timestamp },
     /// A node's kubelet fares otherwise.
     Health { node: String, health: NodeHealth, at: Timestamp },
     /// Something happened to etcd members.

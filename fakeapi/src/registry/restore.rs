@@ -79,10 +79,14 @@ impl Registry {
     pub fn restore(&self, replay: &Replay) -> Result<(), RestoreError> {
         let mut superseded = Ids::new();
         replay.run(|id, record, source| self.replay(id, &record, source, &mut superseded))?;
-        let Some(journal) = &self.journal else { return Ok(()) };
-        superseded.into_iter().try_for_each(|id| {
-            journal.append(id, &Record::Gone).map_err(|source| RestoreError::End { id, source })
-        })
+        if let Some(journal) = &self.journal {
+            superseded.into_iter().try_for_each(|id| {
+                let end = journal.append(id, &Record::Gone);
+                end.map_err(|source| RestoreError::End { id, source })
+            })?;
+        }
+        self.clusters.all().iter().for_each(Cluster::resume);
+        Ok(())
     }
 
     fn replay(
@@ -214,6 +218,9 @@ impl Cluster {
                 Change::Put { node, at } => base.put_node(&node, first, at).unwrap_or_default(),
                 Change::Remove { node, at } => {
                     base.remove_node(&node, first, at).unwrap_or_default()
+                }
+                Change::Renew { pod, node, at } => {
+                    base.renew_pod(&pod, node.as_deref(), first, at).unwrap_or_default()
                 }
                 Change::Health { node, health, at } => {
                     base.set_health(&node, health, first, at).unwrap_or_default()

@@ -142,6 +142,7 @@ impl Registry {
             connections: ConnectionCount::default(),
             behaviour: Behaviour::default(),
             gone: CancellationToken::new(),
+            endings: self.endings.clone(),
             shared: self.shared.clone(),
         })
     }

@@ -95,14 +95,7 @@ impl Tenant for Cluster {
             Some(draining) => Box::pin(async move { draining.begun().await }),
             None => Box::pin(std::future::pending()),
         });
-        let call = Call {
-            storage: self.storage(),
-            user,
-            address: self.address().to_string().into(),
-            version: self.store.with_base(|base| base.version().clone()),
-            closing,
-            kubelet: self.clone(),
-        };
+        let call = self.call(user, closing);
         self.shared.api.handle(&call, request).await
     }
 }
@@ -131,6 +124,18 @@ async fn judge<B>(
 }
 
 impl Cluster {
+    /// The cluster's server as one request meets it.
+    pub(super) fn call(self: &Arc<Self>, user: Option<User>, closing: Closing) -> Call {
+        Call {
+            storage: self.storage(),
+            user,
+            address: self.address().to_string().into(),
+            version: self.store.with_base(|base| base.version().clone()),
+            closing,
+            kubelet: self.clone(),
+        }
+    }
+
     /// Who asks; `None` when what was shown is not valid.
     fn authenticate(&self, peer: &Peer, headers: &HeaderMap) -> Option<User> {
         match &peer.identity {

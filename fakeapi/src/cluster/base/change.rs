@@ -13,7 +13,7 @@ use super::super::members::MemberChange;
 use super::super::nodes::PodKind;
 use super::super::nodes::names::suffix;
 use super::read::{LEASES, SYSTEM};
-use super::{Activation, ClusterBase, DnsHost, Noted};
+use super::{Activation, ClusterBase, DNS_PODS, DnsPod, Noted};
 use crate::register::NodeSpec;
 
 /// A worker came before the first control plane.
@@ -38,7 +38,7 @@ impl Changes {
         self.first + u64::try_from(self.list.len()).expect("a count fits")
     }
 
-    fn added(&mut self, key: Key) {
+    pub(super) fn added(&mut self, key: Key) {
         self.list.push(BaseChange { kind: EventKind::Added, key, last: None });
     }
 
@@ -49,7 +49,7 @@ impl Changes {
     }
 
     /// Tells that an object goes; to be called before it does.
-    fn deleted(&mut self, base: &ClusterBase, key: Key) {
+    pub(super) fn deleted(&mut self, base: &ClusterBase, key: Key) {
         let last = base.render(&key, self.now, Some(self.next())).map(Arc::new);
         self.list.push(BaseChange { kind: EventKind::Deleted, key, last });
     }
@@ -110,11 +110,9 @@ impl ClusterBase {
     ) -> Option<Vec<BaseChange>> {
         let name = self.nodes.get(name)?.0.clone();
         let mut changes = Changes::new(first_revision, now);
-        let dns_moves = self.dns.as_ref().is_some_and(|dns| dns.node == name);
-        if dns_moves {
-            for key in self.dns_keys() {
-                changes.deleted(self, key);
-            }
+        let moving = self.dns_on(&name);
+        for index in &moving {
+            changes.deleted(self, self.dns_key(*index));
         }
         for key in self.pod_keys(&name) {
             changes.deleted(self, key);
@@ -122,16 +120,13 @@ impl ClusterBase {
         changes.deleted(self, Key::new(RESOURCES.leases, LEASES, &name));
         changes.deleted(self, Key::new(RESOURCES.nodes, "", &name));
         self.count_node(&mut changes);
-        if dns_moves {
+        if !moving.is_empty() {
             self.count_dns(&mut changes);
         }
         self.nodes.remove(&name);
         self.forget_member(&name);
         self.settle_leader(&mut changes);
-        if dns_moves {
-            self.dns = None;
-            self.place_dns(&mut changes);
-        }
+        self.place_dns(&moving, &mut changes);
         self.find_version();
         Some(changes.list)
     }
@@ -191,9 +186,10 @@ impl ClusterBase {
             changes.added(key);
         }
         self.settle_with_new(&name, changes);
-        if self.dns.is_none() {
+        if self.dns.is_empty() {
             self.count_dns(changes);
-            self.place_dns(changes);
+            let all: Vec<usize> = (0..DNS_PODS).collect();
+            self.place_dns(&all, changes);
         }
     }
 
@@ -244,9 +240,14 @@ impl ClusterBase {
         keys
     }
 
-    pub(super) fn dns_keys(&self) -> Vec<Key> {
-        let names = self.dns_names();
-        names.map(|name| Key::new(RESOURCES.pods, SYSTEM, &name)).collect()
+    /// Which coredns pods run on a node.
+    pub(super) fn dns_on(&self, node: &str) -> Vec<usize> {
+        (0..self.dns.len()).filter(|index| &*self.dns[*index].node == node).collect()
+    }
+
+    /// The key of a coredns pod that is there.
+    pub(super) fn dns_key(&self, index: usize) -> Key {
+        Key::new(RESOURCES.pods, SYSTEM, &self.dns_name(self.dns[index].origin))
     }
 
     /// Tells that the number of nodes changes; to be called before it does.
@@ -269,15 +270,29 @@ impl ClusterBase {
         }
     }
 
-    /// Starts coredns on the oldest node, if there is one.
-    fn place_dns(&mut self, changes: &mut Changes) {
-        if let Some(node) = self.nodes.oldest() {
-            self.dns =
-                Some(DnsHost { node, revision: changes.next(), changed: None, since: changes.now });
-            for key in self.dns_keys() {
-                changes.added(key);
-            }
+    /// Starts coredns pods on the oldest node, if there is one.
+    fn place_dns(&mut self, indices: &[usize], changes: &mut Changes) {
+        if indices.is_empty() {
+            return;
         }
+        let Some(node) = self.nodes.oldest() else {
+            self.dns.clear();
+            return;
+        };
+        for index in indices {
+            self.start_dns(*index, node.clone(), changes);
+        }
+    }
+
+    /// Starts one coredns pod, in the place of the one that was there.
+    pub(super) fn start_dns(&mut self, index: usize, node: Arc<str>, changes: &mut Changes) {
+        let origin = changes.next();
+        let pod = DnsPod { node, origin, revision: origin, since: changes.now };
+        match self.dns.get_mut(index) {
+            Some(place) => *place = pod,
+            None => self.dns.push(pod),
+        }
+        changes.added(self.dns_key(index));
     }
 
     /// Finds the newest version among control planes.

@@ -6,62 +6,72 @@ use apiserver::storage::Key;
 use serde_json::{Value, json};
 
 use super::super::baseline::RESOURCES;
-use super::ClusterBase;
 use super::read::SYSTEM;
 use super::view::FIRST_POD;
+use super::{ClusterBase, DnsPod};
 
 impl ClusterBase {
-    /// Whether the coredns pods run on a node whose kubelet is heard of.
-    pub(super) fn dns_ready(&self) -> bool {
-        self.dns.as_ref().is_some_and(|dns| !self.nodes.fare(&dns.node).is_silent())
+    /// How many coredns pods run on nodes whose kubelets are heard of.
+    pub(super) fn dns_ready(&self) -> usize {
+        self.dns.iter().filter(|pod| self.is_heard(pod)).count()
+    }
+
+    fn is_heard(&self, pod: &DnsPod) -> bool {
+        !self.nodes.fare(&pod.node).is_silent()
     }
 
     /// What Endpoints hold of the coredns pods.
     pub(super) fn dns_subsets(&self) -> Value {
-        let addresses: Vec<Value> = self
-            .dns_targets()
-            .map(|(ip, node, target)| json!({"ip": ip, "nodeName": node, "targetRef": target}))
-            .collect();
-        if addresses.is_empty() {
-            return json!([]);
-        }
         let port = |name, port, protocol| json!({"name": name, "port": port, "protocol": protocol});
         let ports =
             [port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP"), port("metrics", 9153, "TCP")];
-        let field = if self.dns_ready() { "addresses" } else { "notReadyAddresses" };
-        json!([{field: addresses, "ports": ports}])
+        let mut subset = json!({"ports": ports});
+        for (field, wanted) in [("addresses", true), ("notReadyAddresses", false)] {
+            let those = self.dns_targets().filter(|target| target.ready == wanted);
+            let addresses: Vec<Value> = those
+                .map(|to| json!({"ip": to.ip, "nodeName": to.node, "targetRef": to.reference}))
+                .collect();
+            if !addresses.is_empty() {
+                subset[field] = addresses.into();
+            }
+        }
+        if self.dns.is_empty() { json!([]) } else { json!([subset]) }
     }
 
     /// What an `EndpointSlice` holds of the coredns pods.
     pub(super) fn dns_endpoints(&self) -> Value {
-        let ready = self.dns_ready();
-        let endpoint = |(ip, node, target): (IpAddr, &str, Value)| {
+        let endpoint = |to: Target<'_>| {
             json!({
-                "addresses": [ip],
-                "conditions": {"ready": ready, "serving": ready, "terminating": false},
-                "nodeName": node,
-                "targetRef": target,
+                "addresses": [to.ip],
+                "conditions": {"ready": to.ready, "serving": to.ready, "terminating": false},
+                "nodeName": to.node,
+                "targetRef": to.reference,
             })
         };
         self.dns_targets().map(endpoint).collect()
     }
 
-    /// The coredns pods: address, node, reference.
-    fn dns_targets(&self) -> impl Iterator<Item = (IpAddr, &str, Value)> {
-        let host = self.dns.iter().filter_map(|dns| {
-            let (node, record) = self.nodes.get(&dns.node)?;
-            Some((dns.revision, &**node, record.ordinal))
+    fn dns_targets(&self) -> impl Iterator<Item = Target<'_>> {
+        let pods = (0..).zip(&self.dns).filter_map(|(index, pod)| {
+            let (node, record) = self.nodes.get(&pod.node)?;
+            Some((index, pod, &**node, record.ordinal))
         });
-        host.flat_map(move |(first, node, ordinal)| {
-            let pods = (0..).zip(first..).zip(self.dns_names());
-            pods.map(move |((index, revision), name)| {
-                let uid = self.uid(&Key::new(RESOURCES.pods, SYSTEM, &name), revision);
-                let ip = self.network().pod(ordinal, FIRST_POD + index);
-                let target = json!({
-                    "kind": "Pod", "name": name, "namespace": SYSTEM, "uid": uid.to_string(),
-                });
-                (ip, node, target)
-            })
+        pods.map(|(index, pod, node, ordinal)| {
+            let name = self.dns_name(pod.origin);
+            let uid = self.uid(&Key::new(RESOURCES.pods, SYSTEM, &name), pod.origin);
+            let reference = json!({
+                "kind": "Pod", "name": name, "namespace": SYSTEM, "uid": uid.to_string(),
+            });
+            let ip = self.network().pod(ordinal, FIRST_POD + index);
+            Target { ip, node, ready: self.is_heard(pod), reference }
         })
     }
+}
+
+/// A coredns pod as Services see it.
+struct Target<'a> {
+    ip: IpAddr,
+    node: &'a str,
+    ready: bool,
+    reference: Value,
 }

@@ -34,26 +34,24 @@ impl ClusterBase {
         changes.modified(self, Key::new(RESOURCES.nodes, "", &name));
         // What a kubelet says of itself shows in no pod; that it is silent does.
         let pods_change = was.is_silent() != fare.is_silent();
-        let mut dns_moved = None;
         if pods_change {
             record.pods = changes.next();
             for key in self.pod_keys(&name) {
                 changes.modified(self, key);
             }
             self.count_node(&mut changes);
-            if self.dns.as_ref().is_some_and(|dns| dns.node == name) {
-                dns_moved = Some(changes.next());
-                for key in self.dns_keys() {
-                    changes.modified(self, key);
-                }
+            let dns = self.dns_on(&name);
+            if !dns.is_empty() {
                 self.count_dns(&mut changes);
+            }
+            for index in dns {
+                let revision = changes.next();
+                changes.modified(self, self.dns_key(index));
+                self.dns[index].revision = revision;
             }
         }
         if pods_change && self.nodes.etcd(&name).is_some() {
             self.nodes.set_etcd(&name, record.pods + PodKind::Etcd.offset());
-        }
-        if let Some(dns) = &mut self.dns {
-            dns.changed = dns_moved.or(dns.changed);
         }
         self.nodes.set_fare(&name, fare);
         if let Some(kept) = self.nodes.get_mut(&name) {

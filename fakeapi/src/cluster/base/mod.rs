@@ -1,12 +1,15 @@
 //! What a cluster holds below what its clients wrote: the baseline, and its nodes.
 
 mod change;
+mod controllers;
 mod dns;
 mod facts;
 mod health;
+mod kubeadm;
 mod members;
 mod network;
 mod read;
+mod renew;
 mod state;
 mod view;
 
@@ -21,7 +24,9 @@ use uuid::Uuid;
 
 pub use self::change::NotActivated;
 pub use self::members::{EtcdState, Noted};
+pub use self::controllers::Count;
 pub use self::network::Network;
+pub(crate) use self::read::SYSTEM;
 pub use self::state::BaseState;
 use super::baseline::Baseline;
 use super::identity::CertificateAuthority;
@@ -67,8 +72,8 @@ pub struct ClusterBase {
     leader: Option<Leader>,
     /// What is unlike etcd's beginning, once something is.
     etcd: Option<Box<EtcdState>>,
-    /// Where coredns runs.
-    dns: Option<DnsHost>,
+    /// The coredns pods; none without nodes.
+    dns: Vec<DnsPod>,
 }
 
 /// When the first control plane came, and what changed since in what came with it.
@@ -93,20 +98,20 @@ struct Leader {
     since: i64,
 }
 
-/// Where coredns runs.
+/// A coredns pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct DnsHost {
+struct DnsPod {
     node: Arc<str>,
-    /// The revision of the first of its pods; the second one has the next.
+    /// The revision at which it came, from which its name is made.
+    origin: u64,
+    /// The revision of its last change.
     revision: u64,
-    /// The same of their last change.
-    changed: Option<u64>,
     /// In seconds since 1970.
     since: i64,
 }
 
 /// How many coredns pods there are.
-const DNS_PODS: u64 = 2;
+const DNS_PODS: usize = 2;
 
 impl ClusterBase {
     /// A cluster with no control plane yet, which holds what a bare API server holds.
@@ -123,7 +128,7 @@ impl ClusterBase {
             nodes: NodeTable::default(),
             leader: None,
             etcd: None,
-            dns: None,
+            dns: Vec::new(),
         }
     }
 

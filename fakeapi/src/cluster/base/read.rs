@@ -12,17 +12,17 @@ use super::super::baseline::{RESOURCES, Stage};
 use super::super::nodes::heartbeat::{beat_lease, beat_node};
 use super::super::nodes::names::{DNS_PREFIX, number, spread, suffix};
 use super::super::nodes::{NodeRecord, PodKind};
+use super::ClusterBase;
 use super::view::{View, pod_template};
-use super::{ClusterBase, DNS_PODS};
 
 pub(super) const LEASES: &str = "kube-node-lease";
-pub(super) const SYSTEM: &str = "kube-system";
+pub(crate) const SYSTEM: &str = "kube-system";
 
 /// A place in a list: namespace and name.
 type Place<'a> = (&'a str, Cow<'a, str>);
 
 /// An object that nodes bring, by its name.
-enum Derived<'a> {
+pub(super) enum Derived<'a> {
     Node(&'a str),
     Lease(&'a str),
     Pod(PodKind, &'a str),
@@ -45,6 +45,10 @@ impl Base for ClusterBase {
                 return;
             }
         }
+    }
+
+    fn dependents(&self, uid: &str) -> Vec<Key> {
+        self.owned_by(uid)
     }
 
     fn refresh(&self, key: &Key, object: &Object) -> Option<Arc<Object>> {
@@ -120,7 +124,7 @@ impl ClusterBase {
     }
 
     /// What nodes bring under `key`, by its name alone.
-    fn derived<'a>(&'a self, key: &'a Key) -> Option<Derived<'a>> {
+    pub(super) fn derived<'a>(&'a self, key: &'a Key) -> Option<Derived<'a>> {
         if key.resource == RESOURCES.nodes {
             return Some(Derived::Node(&key.name));
         }
@@ -180,28 +184,38 @@ impl ClusterBase {
                     PodKind::Etcd => self.nodes.etcd(name)?,
                     _ => self.nodes.etcd(name).map(|_| node.1.pods + kind.offset())?,
                 };
-                view(pod_template(self, kind, name), node, revision)
+                let view = view(pod_template(self, kind, name), node, revision);
+                match self.nodes.renewed(name, kind) {
+                    Some(renewed) => View {
+                        created: renewed.since,
+                        origin: renewed.origin,
+                        revision: revision.max(renewed.origin),
+                        ..view
+                    },
+                    None => view,
+                }
             }
             Derived::Dns(index) => {
-                let dns = self.dns.as_ref()?;
+                let dns = self.dns.get(usize::try_from(index).ok()?)?;
                 let node = self.nodes.get(&dns.node)?;
-                let origin = dns.revision + u64::from(index);
-                let changed = dns.changed.map(|first| first + u64::from(index));
                 View {
                     created: dns.since,
-                    origin,
+                    origin: dns.origin,
                     index,
-                    ..view(&templates.dns, node, changed.unwrap_or(origin))
+                    ..view(&templates.dns, node, dns.revision)
                 }
             }
         })
     }
 
-    /// The names of coredns' pods, in the order in which they came.
+    /// The names of coredns' pods.
     pub(super) fn dns_names(&self) -> impl Iterator<Item = String> {
-        let first = self.dns.iter().map(|dns| dns.revision);
-        let revisions = first.flat_map(|first| first..first + DNS_PODS);
-        revisions.map(|r| format!("{DNS_PREFIX}{}", suffix(spread(self.name_seed(), r))))
+        self.dns.iter().map(|pod| self.dns_name(pod.origin))
+    }
+
+    /// The name of the coredns pod that came at a revision.
+    pub(super) fn dns_name(&self, origin: u64) -> String {
+        format!("{DNS_PREFIX}{}", suffix(spread(self.name_seed(), origin)))
     }
 
     /// The places of all objects in `scope` after one, in order.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::baseline::Baseline;
 use super::super::nodes::{NodeState, NodeTable};
-use super::{Activation, ClusterBase, ClusterFacts, DnsHost, EtcdState, Leader};
+use super::{Activation, ClusterBase, ClusterFacts, DnsPod, EtcdState, Leader};
 
 /// A base as it is written down, beside the cluster's facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +19,8 @@ pub struct BaseState {
     leader: Option<Place>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     etcd: Option<EtcdState>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    dns: Option<Place>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dns: Vec<PodState>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     nodes: Vec<NodeState>,
 }
@@ -38,10 +38,15 @@ struct ActivationState {
 struct Place {
     node: String,
     since: i64,
-    #[serde(default)]
+}
+
+/// A coredns pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct PodState {
+    node: String,
+    origin: u64,
     revision: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    changed: Option<u64>,
+    since: i64,
 }
 
 impl ClusterBase {
@@ -66,19 +71,19 @@ impl ClusterBase {
                 daemonset: a.daemonset,
                 dns: a.dns,
             }),
-            leader: leader.as_ref().map(|leader| Place {
-                node: leader.node.to_string(),
-                since: leader.since,
-                revision: 0,
-                changed: None,
-            }),
+            leader: leader
+                .as_ref()
+                .map(|leader| Place { node: leader.node.to_string(), since: leader.since }),
             etcd: etcd.as_deref().cloned(),
-            dns: dns.as_ref().map(|dns| Place {
-                node: dns.node.to_string(),
-                since: dns.since,
-                revision: dns.revision,
-                changed: dns.changed,
-            }),
+            dns: dns
+                .iter()
+                .map(|pod| PodState {
+                    node: pod.node.to_string(),
+                    origin: pod.origin,
+                    revision: pod.revision,
+                    since: pod.since,
+                })
+                .collect(),
             nodes: nodes.states(),
         }
     }
@@ -96,12 +101,13 @@ impl ClusterBase {
         this.leader =
             state.leader.map(|place| Leader { node: place.node.into(), since: place.since });
         this.etcd = state.etcd.map(Box::new);
-        this.dns = state.dns.map(|place| DnsHost {
-            node: place.node.into(),
-            revision: place.revision,
-            changed: place.changed,
-            since: place.since,
-        });
+        let pod = |pod: PodState| DnsPod {
+            node: pod.node.into(),
+            origin: pod.origin,
+            revision: pod.revision,
+            since: pod.since,
+        };
+        this.dns = state.dns.into_iter().map(pod).collect();
         this.find_version();
         this
     }

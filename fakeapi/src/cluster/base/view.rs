@@ -90,7 +90,7 @@ impl View<'_> {
             Hole::EtcdTag => put(out, tags().etcd),
             Hole::PauseTag => put(out, tags().pause),
             Hole::Cluster => escaped(&facts.name.name, out),
-            Hole::ClusterYaml => escaped(&json!(facts.name.name).to_string(), out),
+            Hole::ClusterConfiguration => escaped(&self.base.cluster_configuration(), out),
             Hole::ServiceSubnet => put(out, network.services()),
             Hole::PodSubnet => put(out, network.pods()),
             Hole::ServiceIp => put(out, network.api_service()),
@@ -106,14 +106,16 @@ impl View<'_> {
     }
 
     fn fill_status(&self, hole: Hole, out: &mut BytesMut) -> bool {
-        let up = self.base.dns_ready();
+        let ready = self.base.dns_ready();
+        // Of two, one may be missing.
+        let up = ready > 0;
         let keys = &self.base.baseline.keys;
         match hole {
             Hole::Nodes => put(out, self.base.nodes.len()),
             Hole::NodesReady => put(out, self.base.nodes.len() - self.base.nodes.silent()),
             Hole::NodesSilent => put(out, self.base.nodes.silent()),
-            Hole::DnsReady => put(out, if up { DNS_PODS } else { 0 }),
-            Hole::DnsMissing => put(out, if up { 0 } else { DNS_PODS }),
+            Hole::DnsReady => put(out, ready),
+            Hole::DnsMissing => put(out, DNS_PODS - ready),
             Hole::DnsAvailable => put(out, if up { "True" } else { "False" }),
             Hole::DnsReason if up => put(out, "MinimumReplicasAvailable"),
             Hole::DnsReason => put(out, "MinimumReplicasUnavailable"),

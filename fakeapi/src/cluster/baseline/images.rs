@@ -40,7 +40,7 @@ impl ImageTags {
 }
 
 /// The second number of a version.
-fn minor(version: &str) -> Option<u32> {
+pub(crate) fn minor(version: &str) -> Option<u32> {
     version.split('.').nth(1)?.parse().ok()
 }
 

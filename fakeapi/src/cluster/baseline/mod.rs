@@ -12,6 +12,7 @@ use apiserver::storage::{Key, Scope};
 use serde_json::{Value, json};
 
 pub use images::ImageTags;
+pub(super) use images::minor;
 pub use kinds::{RESOURCES, Resources};
 
 use super::nodes::NodeTemplates;

@@ -13,6 +13,7 @@ pub use health::Fare;
 pub use heartbeat::{LEASE_PERIOD, STATUS_PERIOD};
 pub use merge::merge_node;
 pub use names::PodKind;
+pub(super) use record::Renewed;
 pub use record::{NodeRecord, NodeState, ROLE_LABEL, UUID_LABEL};
 pub use table::NodeTable;
 pub(crate) use templates::{LEADER_FROM, MEMBER_REMOVED};

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde::{Deserialize, Serialize};
+
 /// The characters of generated names, in byte order so that numbers and names sort alike.
 const ALPHABET: &[u8; 27] = b"2456789bcdfghjklmnpqrstvwxz";
 
@@ -18,7 +20,8 @@ const SPREAD: u64 = 9_699_691;
 pub(crate) const DNS_PREFIX: &str = "coredns-7d764666f9-";
 
 /// A pod that runs on a node because of what the node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PodKind {
     /// Of the `DaemonSet`, on every node.
     KubeProxy,

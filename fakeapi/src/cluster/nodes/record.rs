@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::health::Fare;
+use super::names::PodKind;
 use crate::register::{CONTROL_PLANE_LABEL, NodeSpec};
 
 /// The label by which CAPM3 finds a node.
@@ -61,6 +62,18 @@ pub struct NodeState {
     /// How it fares, if it was not always ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fare: Option<Fare>,
+    /// Its pods that were made anew.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub renewed: BTreeMap<PodKind, Renewed>,
+}
+
+/// When a pod of a node was made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// The revision at which it came.
+    pub(crate) origin: u64,
+    /// In seconds since 1970.
+    pub(crate) since: i64,
 }
 
 /// What an update changes.

@@ -5,8 +5,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::health::Fare;
-use super::names::{SUFFIXES, spread};
-use super::record::{NodeRecord, NodeState, encode_labels, given};
+use super::names::{PodKind, SUFFIXES, spread};
+use super::record::{NodeRecord, NodeState, Renewed, encode_labels, given};
 use crate::register::NodeSpec;
 
 /// The nodes of one cluster, by name.
@@ -20,6 +20,8 @@ pub struct NodeTable {
     proxies: BTreeMap<u32, Arc<str>>,
     /// How those nodes fare that were not always ready.
     fares: BTreeMap<Arc<str>, Fare>,
+    /// The pods that were made anew since their nodes came.
+    renewed: BTreeMap<(Arc<str>, PodKind), Renewed>,
     /// Numbers of nodes that are gone, to be given again: the lowest first, so that a table made
     /// from what was written down goes on as this one would have.
     free: BTreeSet<u32>,
@@ -53,6 +55,36 @@ impl NodeTable {
     /// Makes a node a control plane, or tells the new revision of its etcd pod.
     pub(crate) fn set_etcd(&mut self, name: &Arc<str>, revision: u64) {
         self.control_planes.insert(name.clone(), revision);
+    }
+
+    /// When a pod of a node was last made anew; `None` if it is the first one.
+    pub(crate) fn renewed(&self, name: &str, kind: PodKind) -> Option<Renewed> {
+        if self.renewed.is_empty() {
+            return None;
+        }
+        self.renewed.get(&(name.into(), kind)).copied()
+    }
+
+    /// Tells that a pod of a node is made anew; kube-proxy's gets another name.
+    pub(crate) fn renew(&mut self, name: &Arc<str>, kind: PodKind, renewed: Renewed, seed: u64) {
+        self.renewed.insert((name.clone(), kind), renewed);
+        if kind == PodKind::KubeProxy {
+            let suffix = self.free_suffix(seed, renewed.origin);
+            if let Some(record) = self.nodes.get_mut(name) {
+                let former = std::mem::replace(&mut record.proxy, suffix);
+                self.proxies.remove(&former);
+                self.proxies.insert(suffix, name.clone());
+            }
+        }
+    }
+
+    /// A suffix for the kube-proxy pod that comes at `origin`.
+    fn free_suffix(&self, seed: u64, origin: u64) -> u32 {
+        let mut suffix = spread(seed, origin);
+        while self.proxies.contains_key(&suffix) {
+            suffix = (suffix + 1) % SUFFIXES;
+        }
+        suffix
     }
 
     /// How a node fares, or would if it were there.
@@ -133,10 +165,7 @@ impl NodeTable {
         origin: u64,
         seed: u64,
     ) -> Arc<str> {
-        let mut proxy = spread(seed, origin);
-        while self.proxies.contains_key(&proxy) {
-            proxy = (proxy + 1) % SUFFIXES;
-        }
+        let proxy = self.free_suffix(seed, origin);
         let next = u32::try_from(self.nodes.len()).expect("fewer than 2^32 nodes fit in memory");
         let record = NodeRecord {
             provider_id: spec.provider_id.as_deref().map(Into::into),
@@ -162,6 +191,10 @@ impl NodeTable {
         let record = self.nodes.remove(name)?;
         self.control_planes.remove(name);
         self.fares.remove(name);
+        let name: Arc<str> = name.into();
+        for kind in PodKind::BY_NAME {
+            self.renewed.remove(&(name.clone(), kind));
+        }
         self.proxies.remove(&record.proxy);
         self.free.insert(record.ordinal);
         Some(record)
@@ -179,6 +212,10 @@ impl NodeTable {
             ordinal: record.ordinal,
             proxy: record.proxy,
             fare: self.fares.get(name).copied(),
+            renewed: PodKind::BY_NAME
+                .into_iter()
+                .filter_map(|kind| Some((kind, self.renewed(name, kind)?)))
+                .collect(),
         };
         self.iter().map(state).collect()
     }
@@ -210,12 +247,25 @@ impl NodeTable {
     }
 
     fn restore(&mut self, state: &NodeState, version: Arc<str>) {
-        let NodeState { spec, created, origin, revision, pods, etcd, ordinal, proxy, fare } = state;
+        let NodeState {
+            spec,
+            created,
+            origin,
+            revision,
+            pods,
+            etcd,
+            ordinal,
+            proxy,
+            fare,
+            renewed,
+        } = state;
         let name: Arc<str> = spec.name.as_str().into();
         if *etcd > 0 {
             self.control_planes.insert(name.clone(), *etcd);
         }
         self.proxies.insert(*proxy, name.clone());
+        let renewed = renewed.iter().map(|(kind, renewed)| ((name.clone(), *kind), *renewed));
+        self.renewed.extend(renewed);
         self.fares.extend(fare.map(|fare| (name.clone(), fare)));
         let record = NodeRecord {
             provider_id: spec.provider_id.as_deref().map(Into::into),

@@ -130,6 +130,29 @@ fn texts_inside_objects_are_what_tools_read() {
 }
 
 #[test]
+fn kubeadms_configuration_is_of_its_release() {
+    for (version, api, arguments, timeout) in [
+        ("v1.28.15", "kubeadm.k8s.io/v1beta3", json!("Node,RBAC"), json!("4m0s")),
+        ("v1.30.0", "kubeadm.k8s.io/v1beta3", Value::Null, json!("4m0s")),
+        ("v1.31.0", "kubeadm.k8s.io/v1beta4", Value::Null, Value::Null),
+    ] {
+        let mut base = ClusterBase::new(facts("192.168.111.20:6443"), baseline(), version);
+        base.put_node(&control_plane("cp"), base.initial_revision() + 1, at(0)).unwrap();
+        let stored = value(&base, &config_map("kube-system", "kubeadm-config"));
+        let text = stored["data"]["ClusterConfiguration"].as_str().unwrap();
+        let read: Value = serde_saphyr::from_str(text).unwrap();
+        assert_eq!(read["apiVersion"], api, "{version}");
+        assert_eq!(read["kubernetesVersion"], version);
+        assert_eq!(read["apiServer"]["extraArgs"]["authorization-mode"], arguments, "{version}");
+        assert_eq!(read["apiServer"]["timeoutForControlPlane"], timeout, "{version}");
+        let newer = api.ends_with('4');
+        for field in ["encryptionAlgorithm", "certificateValidityPeriod", "proxy"] {
+            assert_eq!(read.get(field).is_some(), newer, "{version} {field}");
+        }
+    }
+}
+
+#[test]
 fn signs_of_life_move_with_time_and_only_they_do() {
     let (base, _) = populated();
     let beats = |key: &Key, second| -> Value { base.get_at(key, at(second)).unwrap().value() };

@@ -23,6 +23,8 @@ enum Step {
     Ask(String),
     /// A client adds a member that nobody starts.
     Join(u8, bool),
+    /// The pod at this place of the list, and where it comes again.
+    Renew(usize, String),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -52,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => spec.prop_map(Step::Put),
         2 => name.clone().prop_map(Step::Remove),
         1 => name.clone().prop_map(Step::Lead),
+        3 => (any::<usize>(), name.clone()).prop_map(|(place, node)| Step::Renew(place, node)),
         3 => (name.clone(), health).prop_map(|(name, health)| Step::Health(name, health)),
         2 => (name.clone(), member).prop_map(|(name, health)| Step::Fare(name, health)),
         2 => name.clone().prop_map(Step::Leave),
@@ -64,6 +67,11 @@ fn apply(base: &mut ClusterBase, step: &Step, first: u64, second: i64) -> Vec<Ba
     match step {
         Step::Put(spec) => base.put_node(spec, first, at(second)).unwrap_or_default(),
         Step::Remove(name) => base.remove_node(name, first, at(second)).unwrap_or_default(),
+        Step::Renew(place, node) => {
+            let pods = scan(base, RESOURCES.pods, None, None);
+            let Some((_, name)) = pods.get(place % pods.len().max(1)) else { return Vec::new() };
+            base.renew_pod(name, Some(node), first, at(second)).unwrap_or_default()
+        }
         Step::Health(name, health) => {
             base.set_health(name, *health, first, at(second)).unwrap_or_default()
         }
