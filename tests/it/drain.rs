@@ -223,3 +223,41 @@ async fn a_drained_node_has_no_coredns_and_a_daemon_set_that_goes_takes_its_pods
     assert_eq!(system(&session, "kube-proxy-").await, Vec::<String>::new());
     assert_eq!(system(&session, "coredns-").await.len(), 2);
 }
+
+/// As KCP does at an upgrade.
+#[tokio::test]
+async fn a_new_image_comes_into_the_pods_and_the_status_follows() {
+    let (program, session) = cluster().await;
+    let deployment = "/apis/apps/v1/namespaces/kube-system/deployments/coredns";
+    let check = async |session: &Session, path: &str, prefix: &str, image: &str| {
+        let object = read(session, path).await;
+        assert_eq!(object["status"]["observedGeneration"], object["metadata"]["generation"]);
+        let names = system(session, prefix).await;
+        for name in &names {
+            let pod = read(session, &format!("{SYSTEM}/{name}")).await;
+            assert_eq!(pod["spec"]["containers"][0]["image"], image);
+            assert_eq!(pod["status"]["containerStatuses"][0]["image"], image);
+        }
+        names
+    };
+    for (path, prefix, name, count) in
+        [(PROXY, "kube-proxy-", "kube-proxy", 3), (deployment, "coredns-", "coredns", 2)]
+    {
+        let before = system(&session, prefix).await;
+        let image = format!("mirror.example/{name}:v1.99.0");
+        let mut object = read(&session, path).await;
+        object["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+        session.put(path, &object).await.unwrap().good().unwrap();
+        let after = check(&session, path, prefix, &image).await;
+        assert_eq!(after.len(), count);
+        assert!(after.iter().all(|name| !before.contains(name)), "{after:?}");
+    }
+    program.control().worker("c", "w2").await.unwrap();
+    let status = read(&session, PROXY).await["status"].clone();
+    for field in ["desiredNumberScheduled", "updatedNumberScheduled", "numberReady"] {
+        assert_eq!(status[field], 4, "{status}");
+    }
+    let (_program, session) = restarted(program).await;
+    let image = "mirror.example/kube-proxy:v1.99.0";
+    assert_eq!(check(&session, PROXY, "kube-proxy-", image).await.len(), 4);
+}

@@ -70,6 +70,14 @@ holes! {
     Cluster = "cluster",
     /// kubeadm's `ClusterConfiguration`, a YAML text.
     ClusterConfiguration = "cluster-configuration",
+    /// The image of kube-proxy's pods.
+    ProxyImage = "proxy-image",
+    /// The same by its digest.
+    ProxyImageId = "proxy-image-id",
+    /// The image of coredns' pods.
+    DnsImage = "dns-image",
+    /// The same by its digest.
+    DnsImageId = "dns-image-id",
     /// The network of Services.
     ServiceSubnet = "service-subnet",
     /// The network of pods.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::boot::Booting;
 use super::cluster::Identity;
 use crate::addr::ClusterAddr;
-use crate::cluster::base::{BaseState, ClusterFacts};
+use crate::cluster::base::{BaseState, ClusterFacts, Workload};
 use crate::cluster::identity::{CertificateAuthority, IdentityError};
 use crate::cluster::members::MemberChange;
 use crate::register::{CaPem, ClusterName, Fault, NodeHealth, NodeSpec};
@@ -91,6 +91,8 @@ pub(super) enum Change {
     Remove { node: String, at: Timestamp },
     /// A pod of the cluster's own in kube-system was made anew, a coredns pod on this node.
     Renew { pod: String, node: Option<String>, at: Timestamp },
+    /// The pods of a workload were made anew with another image.
+    RollOut { workload: Workload, image: String, at: Timestamp },
     /// A node's kubelet fares otherwise.
     Health { node: String, health: NodeHealth, at: Timestamp },
     /// Something happened to etcd members.

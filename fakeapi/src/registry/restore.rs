@@ -219,6 +219,9 @@ impl Cluster {
                 Change::Remove { node, at } => {
                     base.remove_node(&node, first, at).unwrap_or_default()
                 }
+                Change::RollOut { workload, image, at } => {
+                    base.roll_out(workload, &image, first, at)
+                }
                 Change::Renew { pod, node, at } => {
                     base.renew_pod(&pod, node.as_deref(), first, at).unwrap_or_default()
                 }

@@ -6,7 +6,7 @@ use apiserver::storage::Key;
 
 use super::super::nodes::PodKind;
 use super::view::FIRST_POD;
-use super::{ClusterBase, DNS_PODS};
+use super::{ClusterBase, DNS_PODS, Workload};
 use crate::register::NodeHealth;
 
 /// The addresses of a node's network that pods of clients get, after those of coredns.
@@ -17,7 +17,8 @@ const CLIENT_PODS: std::ops::Range<u32> = FIRST_POD + 2..255;
 pub struct Count {
     /// The workload's uid; one of its name with another uid is somebody else's.
     pub uid: String,
-    daemonset: bool,
+    /// Which one it is.
+    pub workload: Workload,
     pods: usize,
     ready: usize,
 }
@@ -25,8 +26,8 @@ pub struct Count {
 impl Count {
     /// The fields of the status that count.
     pub fn fields(&self) -> Vec<(&'static str, usize)> {
-        let Self { uid: _, daemonset, pods, ready } = *self;
-        if daemonset {
+        let Self { uid: _, workload, pods, ready } = *self;
+        if workload == Workload::Proxy {
             return vec![
                 ("currentNumberScheduled", pods),
                 ("desiredNumberScheduled", pods),
@@ -47,6 +48,11 @@ impl Count {
 }
 
 impl ClusterBase {
+    /// Whether a workload's pods have this image.
+    pub fn has_image(&self, workload: Workload, image: &str) -> bool {
+        self.image(workload) == image
+    }
+
     /// The address of a node.
     pub fn node_address(&self, node: &str) -> Option<IpAddr> {
         let (_, record) = self.nodes.get(node)?;
@@ -99,12 +105,17 @@ impl ClusterBase {
         let uid = self.baseline_uid(key).to_string();
         if *key == keys.daemonset {
             let pods = self.nodes.len();
-            return Some(Count { uid, daemonset: true, pods, ready: pods - self.nodes.silent() });
+            return Some(Count {
+                uid,
+                workload: Workload::Proxy,
+                pods,
+                ready: pods - self.nodes.silent(),
+            });
         }
         let pods = DNS_PODS;
         (*key == keys.deployment).then(|| Count {
             uid,
-            daemonset: false,
+            workload: Workload::Dns,
             pods,
             ready: self.dns_ready(),
         })

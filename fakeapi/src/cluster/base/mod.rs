@@ -10,6 +10,7 @@ mod members;
 mod network;
 mod read;
 mod renew;
+mod rollout;
 mod state;
 mod view;
 
@@ -27,6 +28,7 @@ pub use self::members::{EtcdState, Noted};
 pub use self::controllers::Count;
 pub use self::network::Network;
 pub(crate) use self::read::SYSTEM;
+pub use self::rollout::Workload;
 pub use self::state::BaseState;
 use super::baseline::Baseline;
 use super::identity::CertificateAuthority;
@@ -74,6 +76,8 @@ pub struct ClusterBase {
     etcd: Option<Box<EtcdState>>,
     /// The coredns pods; none without nodes.
     dns: Vec<DnsPod>,
+    /// The images that clients have chosen.
+    images: rollout::Images,
 }
 
 /// When the first control plane came, and what changed since in what came with it.
@@ -129,6 +133,7 @@ impl ClusterBase {
             leader: None,
             etcd: None,
             dns: Vec::new(),
+            images: rollout::Images::default(),
         }
     }
 

@@ -45,7 +45,7 @@ impl ClusterBase {
     }
 
     /// The key of a node's pod of this kind.
-    fn current_key(&self, kind: PodKind, node: &str) -> Key {
+    pub(super) fn current_key(&self, kind: PodKind, node: &str) -> Key {
         let pods = self.pod_keys(node).into_iter();
         let mut found = pods.filter(|key| key.name.starts_with(kind.prefix()));
         found.next().unwrap_or_else(|| pod_key(kind, node))

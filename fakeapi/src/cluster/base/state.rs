@@ -1,12 +1,13 @@
 //! What must be written down of a base, and the base made from it again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::baseline::Baseline;
 use super::super::nodes::{NodeState, NodeTable};
-use super::{Activation, ClusterBase, ClusterFacts, DnsPod, EtcdState, Leader};
+use super::{Activation, ClusterBase, ClusterFacts, DnsPod, EtcdState, Leader, Workload};
 
 /// A base as it is written down, beside the cluster's facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub struct BaseState {
     etcd: Option<EtcdState>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dns: Vec<PodState>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    images: BTreeMap<Workload, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     nodes: Vec<NodeState>,
 }
@@ -62,6 +65,7 @@ impl ClusterBase {
             leader,
             etcd,
             dns,
+            images,
         } = self;
         BaseState {
             version: first_version.to_string(),
@@ -83,6 +87,10 @@ impl ClusterBase {
                     revision: pod.revision,
                     since: pod.since,
                 })
+                .collect(),
+            images: [Workload::Proxy, Workload::Dns]
+                .into_iter()
+                .filter_map(|workload| Some((workload, images.of(workload)?.to_string())))
                 .collect(),
             nodes: nodes.states(),
         }
@@ -108,6 +116,9 @@ impl ClusterBase {
             since: pod.since,
         };
         this.dns = state.dns.into_iter().map(pod).collect();
+        for (workload, image) in &state.images {
+            this.images.set(*workload, image);
+        }
         this.find_version();
         this
     }

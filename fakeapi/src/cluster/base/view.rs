@@ -15,7 +15,7 @@ use super::super::nodes::names::{hex, spread, suffix};
 use super::super::nodes::{LEASE_PERIOD, NodeRecord, PodKind, heartbeat};
 use super::super::template::{Fill, Hole, Template, escaped};
 use super::network::{Network, host};
-use super::{ClusterBase, DNS_PODS};
+use super::{ClusterBase, DNS_PODS, Workload};
 
 /// The number of a node's first pod that has an address of its own; a bridge has the first.
 pub(super) const FIRST_POD: u32 = 2;
@@ -89,6 +89,10 @@ impl View<'_> {
             Hole::CorednsTag => put(out, tags().coredns),
             Hole::EtcdTag => put(out, tags().etcd),
             Hole::PauseTag => put(out, tags().pause),
+            Hole::ProxyImage => escaped(&self.base.image(Workload::Proxy), out),
+            Hole::ProxyImageId => escaped(&image_id(&self.base.image(Workload::Proxy)), out),
+            Hole::DnsImage => escaped(&self.base.image(Workload::Dns), out),
+            Hole::DnsImageId => escaped(&image_id(&self.base.image(Workload::Dns)), out),
             Hole::Cluster => escaped(&facts.name.name, out),
             Hole::ClusterConfiguration => escaped(&self.base.cluster_configuration(), out),
             Hole::ServiceSubnet => put(out, network.services()),
@@ -234,6 +238,20 @@ impl ClusterBase {
         Network::new(self.facts.addr.ip(), u16::from_le_bytes([seed[0], seed[1]]))
     }
 
+    /// The image of a workload's pods: that of its object, as the baseline or a client has it.
+    pub(super) fn image(&self, workload: Workload) -> String {
+        if let Some(image) = self.images.of(workload) {
+            return image.to_string();
+        }
+        let version = &self.first_version;
+        match workload {
+            Workload::Proxy => format!("registry.k8s.io/kube-proxy:{}", tag(version)),
+            Workload::Dns => {
+                format!("registry.k8s.io/coredns/coredns:{}", ImageTags::of(version).coredns)
+            }
+        }
+    }
+
     /// The seed of generated names.
     pub(super) fn name_seed(&self) -> u64 {
         self.facts.seed.as_u64_pair().1
@@ -289,6 +307,16 @@ impl ClusterBase {
 fn id(seed: &Uuid, text: &str) -> u32 {
     let bytes = Uuid::new_v5(seed, text.as_bytes()).into_bytes();
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).max(1)
+}
+
+/// An image by its digest, which is the same wherever the same image runs.
+fn image_id(image: &str) -> String {
+    let name = image.rsplit('/').next().unwrap_or_default();
+    let tag = name.find([':', '@']).map_or(0, |at| name.len() - at);
+    let first = Uuid::new_v5(&Uuid::NAMESPACE_URL, image.as_bytes());
+    let second = Uuid::new_v5(&first, image.as_bytes());
+    let digest = hex(&[first.into_bytes(), second.into_bytes()].concat());
+    format!("{}@sha256:{digest}", &image[..image.len() - tag])
 }
 
 /// A version as a tag of images, which know no "+".

@@ -23,6 +23,7 @@ enum Step {
     Ask(String),
     /// A client adds a member that nobody starts.
     Join(u8, bool),
+    RollOut(Workload, u8),
     /// The pod at this place of the list, and where it comes again.
     Renew(usize, String),
 }
@@ -54,6 +55,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => spec.prop_map(Step::Put),
         2 => name.clone().prop_map(Step::Remove),
         1 => name.clone().prop_map(Step::Lead),
+        1 => (prop::sample::select(vec![Workload::Proxy, Workload::Dns]), 0..3_u8)
+            .prop_map(|(workload, image)| Step::RollOut(workload, image)),
         3 => (any::<usize>(), name.clone()).prop_map(|(place, node)| Step::Renew(place, node)),
         3 => (name.clone(), health).prop_map(|(name, health)| Step::Health(name, health)),
         2 => (name.clone(), member).prop_map(|(name, health)| Step::Fare(name, health)),
@@ -67,6 +70,9 @@ fn apply(base: &mut ClusterBase, step: &Step, first: u64, second: i64) -> Vec<Ba
     match step {
         Step::Put(spec) => base.put_node(spec, first, at(second)).unwrap_or_default(),
         Step::Remove(name) => base.remove_node(name, first, at(second)).unwrap_or_default(),
+        Step::RollOut(workload, image) => {
+            base.roll_out(*workload, &format!("x/y:v{image}"), first, at(second))
+        }
         Step::Renew(place, node) => {
             let pods = scan(base, RESOURCES.pods, None, None);
             let Some((_, name)) = pods.get(place % pods.len().max(1)) else { return Vec::new() };
