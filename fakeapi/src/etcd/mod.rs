@@ -2,8 +2,25 @@
 //!
 //! A member is no process and no task: it is what a cluster's base says about it, and the services
 //! here answer for whichever member a connection went to.
+//!
+//! Follow a call in this order: `call` finds the member and the service, `cluster`,
+//! `maintenance`, `kv`, `watch`, `lease` and `auth` answer, `status` is how they refuse. What
+//! stands behind a member is a [`Backing`].
 
+mod auth;
+mod call;
+mod cluster;
 pub mod generated;
+mod keys;
+mod kv;
+mod lease;
+mod maintenance;
+mod member;
+mod probe;
+mod status;
+mod watch;
+
+pub use member::{Backing, Door, Member};
 
 use crate::cluster::members::{Members, Refused};
 

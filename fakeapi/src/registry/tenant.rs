@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use apiserver::auth::User;
 use apiserver::body::Body;
+use apiserver::kubelet::Kubelet;
 use apiserver::status::Status;
 use apiserver::storage::{Key, ResourceId, Storage};
 use apiserver::streams::Upgrade;
@@ -17,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Registry;
 use super::cluster::Cluster;
+use super::kubelet::Pods;
 use crate::addr::ClusterAddr;
 use crate::behaviour::{Effects, Verdict};
 use crate::cluster::identity::{SubjectNames, serve_certificate, serve_certificate_until};
 use crate::serve::outage::OutageSwitch;
 use crate::serve::{
     BoxError, ClientIdentity, ConnectionCount, Directory, Draining, Peer, RequestBody, Takeover,
-    Tenant,
+    Tenant, Within,
 };
 
 impl Directory for Registry {
@@ -78,6 +80,7 @@ impl Tenant for Cluster {
         peer: Arc<Peer>,
         mut request: Request<RequestBody>,
     ) -> Response<Body> {
+        let within = request.extensions().get::<Arc<Within>>().cloned();
         let draining = request.extensions().get::<Draining>().cloned();
         if let Some(effects) = self.behaviour.effects()
             && let Some(refusal) = judge(&effects, &request, draining.as_ref()).await
@@ -95,7 +98,8 @@ impl Tenant for Cluster {
             Some(draining) => Box::pin(async move { draining.begun().await }),
             None => Box::pin(std::future::pending()),
         });
-        let call = self.call(user, closing);
+        let kubelet = Arc::new(Pods { cluster: self.clone(), within });
+        let call = self.call(user, closing, kubelet);
         self.shared.api.handle(&call, request).await
     }
 }
@@ -125,14 +129,19 @@ async fn judge<B>(
 
 impl Cluster {
     /// The cluster's server as one request meets it.
-    pub(super) fn call(self: &Arc<Self>, user: Option<User>, closing: Closing) -> Call {
+    pub(super) fn call(
+        self: &Arc<Self>,
+        user: Option<User>,
+        closing: Closing,
+        kubelet: Arc<dyn Kubelet>,
+    ) -> Call {
         Call {
             storage: self.storage(),
             user,
             address: self.address().to_string().into(),
             version: self.store.with_base(|base| base.version().clone()),
             closing,
-            kubelet: self.clone(),
+            kubelet,
         }
     }
 

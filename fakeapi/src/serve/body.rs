@@ -30,14 +30,22 @@ pub enum BodyError {
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,
-    deadline: Instant,
+    /// None for a body that may take as long as it likes.
+    deadline: Option<Instant>,
     /// Made when the body first has to be waited for; most are there with their header.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, deadline: Instant) -> Self {
-        Self { incoming, deadline, timer: None }
+        Self { incoming, deadline: Some(deadline), timer: None }
+    }
+
+    /// The body of a request that goes on as long as its client likes, as a stream of messages
+    /// does.
+    #[must_use]
+    pub fn without_deadline(self) -> Self {
+        Self { deadline: None, ..self }
     }
 }
 
@@ -53,7 +61,7 @@ impl Body for RequestBody {
         if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
             return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Receive)));
         }
-        let deadline = this.deadline;
+        let Some(deadline) = this.deadline else { return Poll::Pending };
         let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         timer.as_mut().poll(cx).map(|()| Some(Err(BodyError::TimedOut)))
     }

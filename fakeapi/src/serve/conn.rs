@@ -16,8 +16,8 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::UnixTime;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +32,7 @@ use super::socket::Socket;
 use super::stall::{NewStream, StreamExecutor};
 use super::stats::{Cut, HandshakeFailure, WorkerStats};
 use super::tls::ALPN_H2;
+use super::within::Within;
 use super::worker::Worker;
 use super::{BoxError, Directory, Peer, Tenant};
 use crate::addr::{ClientAddr, ClusterAddr};
@@ -74,14 +75,42 @@ pub(super) async fn serve<D: Directory>(worker: Arc<Worker<D>>, admitted: Admitt
         at,
         identity: judge(tls.peer_certificates(), &tenant.client_roots(), UnixTime::now()),
     };
-    let context = Context {
-        peer: Arc::new(peer),
-        tenant,
-        activity,
+    let within = Within {
+        client,
+        at,
         limits: Arc::clone(&worker.limits),
         stats: Arc::clone(&worker.stats),
         tracker: worker.tracker.clone(),
         draining: worker.draining.clone(),
+    };
+    let begun = Begun { within: Arc::new(within), tenant, peer, activity, h2, cuts };
+    speak(begun, stream).await;
+}
+
+/// A connection on which HTTP is to be spoken.
+pub(super) struct Begun<T: Tenant> {
+    pub(super) within: Arc<Within>,
+    pub(super) tenant: Arc<T>,
+    pub(super) peer: Peer,
+    pub(super) activity: Arc<Activity>,
+    pub(super) h2: bool,
+    /// How often an outage had cut connections when this one began.
+    pub(super) cuts: u32,
+}
+
+/// Speaks HTTP on a connection to its end.
+pub(super) async fn speak<T: Tenant, S: Stream>(begun: Begun<T>, stream: S) {
+    let Begun { within, tenant, peer, activity, h2, cuts } = begun;
+    let (at, client) = (peer.at, peer.client);
+    let context = Context {
+        peer: Arc::new(peer),
+        tenant,
+        activity,
+        limits: Arc::clone(&within.limits),
+        stats: Arc::clone(&within.stats),
+        tracker: within.tracker.clone(),
+        draining: within.draining.clone(),
+        within,
         new_stream: h2.then(NewStream::default),
         cuts,
     };
@@ -104,6 +133,11 @@ async fn over<D: Directory>(worker: &Worker<D>, tenant: &D::Tenant) -> bool {
     }
 }
 
+/// What HTTP is spoken on.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
 /// What a connection's requests need.
 struct Context<T: Tenant> {
     peer: Arc<Peer>,
@@ -113,6 +147,8 @@ struct Context<T: Tenant> {
     stats: Arc<WorkerStats>,
     tracker: TaskTracker,
     draining: CancellationToken,
+    /// For requests that lead to connections inside of this process.
+    within: Arc<Within>,
     /// On HTTP/2 only.
     new_stream: Option<NewStream>,
     /// How often an outage had cut connections when this one began.
@@ -120,7 +156,7 @@ struct Context<T: Tenant> {
 }
 
 impl<T: Tenant> Context<T> {
-    async fn serve_h2(self, stream: Box<TlsStream<Socket<T>>>) -> hyper::Result<()> {
+    async fn serve_h2<S: Stream>(self, stream: S) -> hyper::Result<()> {
         let executor = StreamExecutor {
             new_stream: self.new_stream.clone().unwrap_or_default(),
             stall_after: self.limits.write_stall,
@@ -143,7 +179,7 @@ impl<T: Tenant> Context<T> {
         context.drive(Box::pin(connection)).await
     }
 
-    async fn serve_h1(self, stream: Box<TlsStream<Socket<T>>>) -> hyper::Result<()> {
+    async fn serve_h1<S: Stream>(self, stream: S) -> hyper::Result<()> {
         let context = Arc::new(self);
         let connection = http1::Builder::new()
             // Told by `Activity`, which knows idleness from a slow header.
@@ -171,6 +207,7 @@ impl<T: Tenant> Context<T> {
             let progress = self.new_stream.as_ref().map(NewStream::begins);
             let draining = self.draining();
             request.extensions_mut().insert(draining);
+            request.extensions_mut().insert(Arc::clone(&self.within));
             let context = Arc::clone(&self);
             async move {
                 let response = context.answer(request).await;

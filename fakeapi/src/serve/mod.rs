@@ -29,6 +29,7 @@ pub mod stats;
 mod takeover;
 pub mod tls;
 mod version1;
+mod within;
 pub mod worker;
 
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub use drain::Draining;
 pub use limits::{ConnectionCount, Limits};
 pub use server::{Config, Server, StartError};
 pub use takeover::Takeover;
+pub use within::Within;
 
 /// An error of another part, which this one hands on without looking inside.
 pub type BoxError = Box<dyn Error + Send + Sync>;

@@ -18,11 +18,13 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, StoresServerSessions};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::RawPublicKeyEntity;
 
+use super::client_cert::{ClientIdentity, judge};
 use super::{BoxError, Tenant, version1};
 use crate::addr::ClusterAddr;
 
@@ -43,19 +45,32 @@ pub(super) fn signature_algorithms() -> WebPkiSupportedAlgorithms {
 }
 
 /// The TLS configuration that serves this certificate.
-///
-/// # Panics
-/// Never: the provider knows the suites of both TLS versions.
 pub fn server_config(key: Arc<CertifiedKey>) -> Arc<ServerConfig> {
     config(Arc::new(SingleCertAndKey::from(key)))
 }
 
+/// The TLS configuration that serves this certificate to clients that show one of which these
+/// authorities know, and to nobody else: as etcd does, whose clients are told in the handshake.
+pub fn vouched_config(key: Arc<CertifiedKey>, roots: Arc<RootCertStore>) -> Arc<ServerConfig> {
+    let clients = Arc::new(VouchedClientCertificate { roots });
+    config_for(Arc::new(SingleCertAndKey::from(key)), clients)
+}
+
 /// The TLS configuration with these certificates.
 pub(super) fn config(certificates: Arc<dyn ResolvesServerCert>) -> Arc<ServerConfig> {
+    config_for(certificates, Arc::clone(&ANY_CLIENT) as _)
+}
+
+/// # Panics
+/// Never: the provider knows the suites of both TLS versions.
+fn config_for(
+    certificates: Arc<dyn ResolvesServerCert>,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Arc<ServerConfig> {
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .expect("aws-lc has suites for TLS 1.2 and 1.3")
-        .with_client_cert_verifier(Arc::clone(&ANY_CLIENT) as _)
+        .with_client_cert_verifier(clients)
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![ALPN_H2.to_vec(), ALPN_HTTP1.to_vec()];
     config.session_storage = Arc::clone(&NO_SESSIONS);
@@ -115,6 +130,61 @@ impl ClientCertVerifier for AnyClientCertificate {
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let key = version1::public_key(cert).map_err(unreadable)?;
         verify_tls13_signature_with_raw_key(message, &key, dss, &signature_algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        signature_algorithms().supported_schemes()
+    }
+}
+
+/// Takes the client certificates that an authority vouches for, by the same rules by which others
+/// are judged after the handshake.
+#[derive(Debug)]
+struct VouchedClientCertificate {
+    roots: Arc<RootCertStore>,
+}
+
+impl ClientCertVerifier for VouchedClientCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        true
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let chain: Vec<CertificateDer<'_>> =
+            std::iter::once(end_entity).chain(intermediates).cloned().collect();
+        match judge(Some(&chain), &self.roots, now) {
+            ClientIdentity::Trusted(_) => Ok(ClientCertVerified::assertion()),
+            ClientIdentity::None | ClientIdentity::Untrusted(_) => {
+                Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        ANY_CLIENT.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        ANY_CLIENT.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -4,7 +4,6 @@
     clippy::allow_attributes_without_reason,
     clippy::pedantic,
     missing_docs,
-    unreachable_pub,
     reason = "written by a generator with rules of its own"
 )]
 

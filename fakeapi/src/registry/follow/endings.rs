@@ -18,6 +18,7 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::json;
 
 use super::super::cluster::Cluster;
+use super::super::kubelet::Pods;
 
 /// The most pods that may be stopping in one process; others are stopped when their cluster is
 /// next started, or when a client deletes them again.
@@ -153,7 +154,9 @@ impl Ending {
             .body(Full::new(Bytes::from(options.to_string())));
         let Ok(request) = request else { return };
         let user = User::authenticated("system:kubelets".to_owned(), [SYSTEM_MASTERS.to_owned()]);
-        let call = cluster.call(Some(user), Arc::new(|| Box::pin(std::future::pending())));
+        // It came through no server, and reaches for no pod.
+        let kubelet = Arc::new(Pods { cluster: cluster.clone(), within: None });
+        let call = cluster.call(Some(user), Arc::new(|| Box::pin(std::future::pending())), kubelet);
         let answer = cluster.shared.api.handle(&call, request).await;
         // It is gone already, or it is another pod of this name.
         let moot = [StatusCode::NOT_FOUND, StatusCode::CONFLICT].contains(&answer.status());

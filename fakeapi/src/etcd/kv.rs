@@ -1,0 +1,206 @@
+//! Service `KV`: the objects of the cluster as kube-apiserver keeps them in etcd, read only.
+//!
+//! What is known of an object is its last change. So `create_revision` is that of the last change
+//! too, and `version` is 1: nobody counts how often an object was written.
+
+use std::sync::Arc;
+
+use apiserver::protobuf;
+use apiserver::storage::{Key, Object, PageRequest, Scope, Storage};
+use tonic::{Request, Response, Status};
+
+use super::Member;
+use super::call::{Etcd, member};
+use super::generated::etcdserverpb as pb;
+use super::generated::etcdserverpb::kv_server::Kv;
+use super::generated::etcdserverpb::range_request::{SortOrder, SortTarget};
+use super::generated::mvccpb::KeyValue;
+use super::keys::{Place, Range, places};
+use super::member::signed;
+use super::status;
+
+/// A key and what is kept under it.
+struct Found {
+    key: Vec<u8>,
+    object: Arc<Object>,
+}
+
+/// The bytes that kube-apiserver keeps of an object: protobuf for the kinds that have it, without
+/// the revision, which etcd knows.
+pub(super) fn stored_bytes(object: &Object) -> Vec<u8> {
+    let mut value = object.value();
+    if let Some(metadata) = value["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
+    }
+    let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    // Kinds of CustomResourceDefinitions are kept as JSON.
+    protobuf::encode(&value, &version, &kind).unwrap_or_else(|_| value.to_string().into_bytes())
+}
+
+/// A pair as requests get it.
+pub(super) fn pair(key: Vec<u8>, object: &Object, with_value: bool) -> KeyValue {
+    let revision = signed(object.meta.resource_version);
+    KeyValue {
+        key: key.into(),
+        create_revision: revision,
+        mod_revision: revision,
+        version: 1,
+        value: if with_value { stored_bytes(object).into() } else { Default::default() },
+        lease: 0,
+    }
+}
+
+/// An object's own key, from what it says of itself.
+pub(super) fn key_of(place: &Place, object: &Object) -> Key {
+    let value: serde_json::Value = serde_json::from_slice(object.metadata()).unwrap_or_default();
+    let text = |key: &str| value[key].as_str().unwrap_or_default();
+    Key::new(place.resource.id, text("namespace"), text("name"))
+}
+
+/// What lies in a range, in the order of the keys, at a revision.
+fn find(
+    storage: &dyn Storage,
+    places: &[Place],
+    range: &Range,
+    at: u64,
+) -> Result<Vec<Found>, Status> {
+    let mut found = Vec::new();
+    for place in places.iter().filter(|place| range.meets(place)) {
+        let scope = Scope { resource: place.resource.id, namespace: range.namespace(place) };
+        let page = PageRequest { scope, after: None, limit: usize::MAX, at: Some(at) };
+        let page = storage.list(&page).map_err(|_| status::compacted())?;
+        let here = page.objects.into_iter().map(|object| {
+            let key = place.key(&key_of(place, &object));
+            Found { key, object }
+        });
+        found.extend(here.filter(|found| range.contains(&found.key)));
+    }
+    // Lists order by namespace and name; keys order by their bytes, "/" among them.
+    found.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(found)
+}
+
+/// Puts what was found in the order that is asked for.
+fn sort(found: &mut [Found], asked: &pb::RangeRequest) {
+    let target = asked.sort_target();
+    let order = match asked.sort_order() {
+        SortOrder::None if target != SortTarget::Key => SortOrder::Ascend,
+        order => order,
+    };
+    if order == SortOrder::None {
+        return;
+    }
+    match target {
+        SortTarget::Key => found.sort_by(|a, b| a.key.cmp(&b.key)),
+        // All have one.
+        SortTarget::Version => {}
+        SortTarget::Create | SortTarget::Mod => {
+            found.sort_by_key(|found| found.object.meta.resource_version);
+        }
+        SortTarget::Value => found.sort_by_cached_key(|found| stored_bytes(&found.object)),
+    }
+    if order == SortOrder::Descend {
+        found.reverse();
+    }
+}
+
+/// Leaves what was changed in the revisions that are asked for.
+fn prune(found: &mut Vec<Found>, asked: &pb::RangeRequest) {
+    let least = asked.min_mod_revision.max(asked.min_create_revision);
+    let most = [asked.max_mod_revision, asked.max_create_revision];
+    let most = most.into_iter().filter(|most| *most != 0).min().unwrap_or(i64::MAX);
+    found.retain(|found| {
+        let revision = signed(found.object.meta.resource_version);
+        (least..=most).contains(&revision)
+    });
+}
+
+fn check(asked: &pb::RangeRequest) -> Result<(), Status> {
+    if asked.key.is_empty() {
+        return Err(status::empty_key());
+    }
+    let known = SortOrder::try_from(asked.sort_order).is_ok()
+        && SortTarget::try_from(asked.sort_target).is_ok();
+    if known { Ok(()) } else { Err(status::bad_sort()) }
+}
+
+fn range(member: &Member, asked: &pb::RangeRequest, now: u64) -> Result<pb::RangeResponse, Status> {
+    let wanted = u64::try_from(asked.revision).unwrap_or_default();
+    let storage = member.backing.storage();
+    let newest = storage.revision().max(now);
+    if wanted > newest {
+        return Err(status::future_revision());
+    }
+    let at = if wanted == 0 { storage.revision() } else { wanted };
+    let places = places(member.backing.catalog());
+    let mut found = find(&*storage, &places, &Range::new(&asked.key, &asked.range_end), at)?;
+    let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
+    if asked.count_only {
+        return Ok(pb::RangeResponse { count, ..pb::RangeResponse::default() });
+    }
+    prune(&mut found, asked);
+    sort(&mut found, asked);
+    let limit = usize::try_from(asked.limit).ok().filter(|limit| *limit > 0);
+    let more = limit.is_some_and(|limit| found.len() > limit);
+    found.truncate(limit.unwrap_or(usize::MAX));
+    let pairs = found.into_iter().map(|Found { key, object }| pair(key, &object, !asked.keys_only));
+    Ok(pb::RangeResponse { header: None, kvs: pairs.collect(), more, count })
+}
+
+#[tonic::async_trait]
+impl Kv for Etcd {
+    async fn range(
+        &self,
+        request: Request<pb::RangeRequest>,
+    ) -> Result<Response<pb::RangeResponse>, Status> {
+        let member = member(&request)?;
+        check(request.get_ref())?;
+        let moment = if request.get_ref().serializable {
+            member.admit(request.metadata(), true)?
+        } else {
+            member.agree(request.metadata()).await?
+        };
+        let mut answer = range(&member, request.get_ref(), moment.view.revision)?;
+        answer.header = Some(member.now().unwrap_or(moment).header());
+        Ok(Response::new(answer))
+    }
+
+    async fn put(
+        &self,
+        request: Request<pb::PutRequest>,
+    ) -> Result<Response<pb::PutResponse>, Status> {
+        member(&request)?.agree(request.metadata()).await?;
+        if request.get_ref().key.is_empty() {
+            return Err(status::empty_key());
+        }
+        Err(status::read_only())
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<pb::DeleteRangeRequest>,
+    ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
+        member(&request)?.agree(request.metadata()).await?;
+        if request.get_ref().key.is_empty() {
+            return Err(status::empty_key());
+        }
+        Err(status::read_only())
+    }
+
+    async fn txn(
+        &self,
+        request: Request<pb::TxnRequest>,
+    ) -> Result<Response<pb::TxnResponse>, Status> {
+        member(&request)?.agree(request.metadata()).await?;
+        Err(status::read_only())
+    }
+
+    async fn compact(
+        &self,
+        request: Request<pb::CompactionRequest>,
+    ) -> Result<Response<pb::CompactionResponse>, Status> {
+        member(&request)?.agree(request.metadata()).await?;
+        Err(status::read_only())
+    }
+}
