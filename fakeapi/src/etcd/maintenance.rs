@@ -219,7 +219,12 @@ impl Maintenance for Etcd {
                 Ok(Response::new(DowngradeResponse { header: Some(moment.header()), version }))
             }
             DowngradeAction::Enable => Err(status::no_database("a downgrade")),
-            DowngradeAction::Cancel => Err(status::no_downgrade()),
+            // There is none to cancel, which is no error.
+            DowngradeAction::Cancel => {
+                let is = minor(&version).ok_or_else(status::bad_version_format)?;
+                let version = format!("{}.{}", is.0, is.1);
+                Ok(Response::new(DowngradeResponse { header: Some(moment.header()), version }))
+            }
         }
     }
 }

@@ -93,10 +93,6 @@ pub(super) fn bad_target_version() -> Status {
     etcd(Code::InvalidArgument, "invalid downgrade target version")
 }
 
-pub(super) fn no_downgrade() -> Status {
-    etcd(Code::FailedPrecondition, "no inflight downgrade job")
-}
-
 /// A write: what etcd holds is what the API server was told, and nothing else can be.
 pub(super) fn read_only() -> Status {
     Status::permission_denied("fakeapi: etcd's keys can only be read; write to the API server")

@@ -108,3 +108,19 @@ impl Within {
         Begun { within: self, tenant, peer, activity, h2, cuts }
     }
 }
+
+#[cfg(test)]
+impl Within {
+    /// That of a request which came through no server.
+    pub(crate) fn alone() -> Arc<Self> {
+        let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 6443));
+        Arc::new(Self {
+            client: ClientAddr(nowhere),
+            at: ClusterAddr(nowhere),
+            limits: Arc::default(),
+            stats: Arc::default(),
+            tracker: TaskTracker::new(),
+            draining: CancellationToken::new(),
+        })
+    }
+}
