@@ -5,6 +5,7 @@
 
 mod capi;
 mod density;
+mod etcd;
 mod http;
 mod kubectl;
 mod management;
@@ -20,6 +21,8 @@ pub(crate) enum Command {
     Kubectl(kubectl::Args),
     /// The life of clusters under real Cluster API controllers
     Capi(capi::Args),
+    /// One script of etcd's client against real members and fake ones
+    Etcd(etcd::Args),
     /// Many clusters registered over HTTP, and kubectl asking a sample of them for their nodes
     Density(density::Args),
 }
@@ -32,6 +35,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Kubectl(args) => kubectl::run(args)?.close(),
         Command::Capi(args) => capi::run(args)?.close(),
+        Command::Etcd(args) => etcd::run(args)?.close(),
         Command::Density(args) => density::run(args)?.close(),
     }
 }
