@@ -129,6 +129,7 @@ mod tests {
     use super::*;
     use crate::app::{CONTROL_PORT, Kernel, RunOptions};
     use crate::cli::Command;
+    use crate::manage::Register;
 
     fn options(line: &str, surroundings: Surroundings) -> RunOptions {
         let args = line.split(' ').map(OsString::from);
@@ -202,5 +203,25 @@ mod tests {
     #[test]
     fn the_changed_command_is_consistent() {
         with_defaults_of_fkas(Surroundings { ip: None, in_cluster: true }).debug_assert();
+        with_defaults_of_its_reconciler().debug_assert();
+    }
+
+    #[test]
+    fn as_fkas_reconciler_it_registers_nothing_and_needs_no_lease() {
+        let read = |line: &str| {
+            let args = line.split(' ').map(OsString::from);
+            match read(args, Surroundings::default()).unwrap().command {
+                Command::Reconcile(command) => command.options,
+                other => panic!("{line}: {other:?}"),
+            }
+        };
+        let plain = read("fakeapi reconcile");
+        assert_eq!(plain.reconcile_clusters, Register::Metal3);
+        assert!(!plain.reconcile_alone);
+        let fkas = read("/reconciler");
+        assert_eq!(fkas.reconcile_clusters, Register::Never);
+        assert!(fkas.reconcile_alone);
+        let told = read("/reconciler --reconcile-clusters any");
+        assert_eq!(told.reconcile_clusters, Register::Any);
     }
 }

@@ -84,13 +84,6 @@ impl Figures {
         self.resyncs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many pieces of work of all kinds had an outcome.
-    #[cfg(test)]
-    pub(super) fn count(&self, outcome: Outcome) -> u64 {
-        let counters = [&self.clusters, &self.nodes];
-        counters.iter().map(|c| c[outcome as usize].load(Ordering::Relaxed)).sum()
-    }
-
     /// Writes all figures in Prometheus' text form.
     pub fn render(&self, out: &mut String) {
         let leads = u8::from(self.is_leading());

@@ -21,6 +21,10 @@ mod reconciler;
 mod secrets;
 mod seen;
 mod term;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod view;
 mod watch;
 mod write;

@@ -143,6 +143,7 @@ impl Reconciler {
         let probes = self.clusters.may_be_lost();
         loop {
             tokio::select! {
+                () = term.begun.notified() => term.resync().await,
                 _ = resync.tick() => term.resync().await,
                 _ = probe.tick(), if probes => term.probe().await,
             }

@@ -134,8 +134,6 @@ pub(super) struct SeenCluster {
     pub(super) destinations: Result<Destinations, String>,
     /// Its infrastructure cluster, once it is known.
     pub(super) infrastructure: Option<Infrastructure>,
-    /// Whether a `ClusterClass` makes it.
-    pub(super) topology: bool,
     /// The Kubernetes version of its topology.
     pub(super) version: Option<String>,
     /// What its topology's variable for the address says, where it has that.
@@ -223,7 +221,6 @@ impl From<&Cluster> for SeenCluster {
                 variable.is_some(),
             ),
             infrastructure: infrastructure.and_then(|at| Infrastructure::of(at, namespace)),
-            topology: spec.topology.is_some(),
             version: given(spec.topology.as_ref().and_then(|topology| topology.version.as_ref())),
             variable,
         }

@@ -6,19 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::clusters::{Clusters, ClustersError};
 use super::error::WorkError;
 use super::figures::{Figures, Outcome};
+use super::kinds::Labels;
 use super::options::Secrets;
 use super::plan::{self, ClusterPlan, NodePlan, Policy, Register, Registration};
 use super::queue::Queue;
 use super::seen::{Endpoint, ObjectName, SeenCluster};
 use super::view::{Kind, View, Work};
 use super::write::Writer;
-use super::{endpoint, secrets};
+use super::{endpoint, marks, secrets};
+use crate::behaviour::limits::LABELS;
 use crate::fkas::with_causes;
 use crate::register::{ClusterName, ClusterSummary, NodeSpec, RegisterRequest};
 
@@ -53,6 +56,8 @@ pub(super) struct Term {
     pub(super) view: Arc<View>,
     pub(super) queue: Arc<Queue<Work>>,
     pub(super) figures: Arc<Figures>,
+    /// Wakes whoever compares everything: there is more to compare.
+    pub(super) begun: Notify,
     state: Mutex<State>,
 }
 
@@ -60,8 +65,24 @@ pub(super) struct Term {
 struct State {
     records: HashMap<ObjectName, Record>,
     gate: Gate,
-    /// What the reconciler itself registered, and for the Cluster of which uid.
-    registered_for: HashMap<ObjectName, String>,
+}
+
+/// Who registered a cluster.
+fn registration(summary: &ClusterSummary) -> Registration {
+    Registration { registered_for: summary.labels.get(marks::REGISTERED_FOR).cloned() }
+}
+
+/// The labels of a registration that has `others`: those of the Cluster, and which one it is for.
+/// What users have added stays. A Cluster may have more labels than a registration: the last in
+/// their order are left out then.
+fn labels(seen: &SeenCluster, mut others: Labels) -> Labels {
+    others.insert(marks::REGISTERED_FOR.to_owned(), seen.uid.clone());
+    for (key, value) in &seen.labels {
+        if others.len() < LABELS || others.contains_key(key) {
+            others.insert(key.clone(), value.clone());
+        }
+    }
+    others
 }
 
 fn cluster_name(name: &ObjectName) -> ClusterName {
@@ -85,6 +106,7 @@ impl Term {
             view: Arc::default(),
             queue: Arc::default(),
             figures,
+            begun: Notify::new(),
             state: Mutex::default(),
         }
     }
@@ -127,7 +149,7 @@ impl Term {
         if kind == Kind::Cluster {
             self.pin();
         }
-        self.compare_all();
+        self.begun.notify_one();
     }
 
     /// Wants everything compared.
@@ -150,8 +172,8 @@ impl Term {
         }
         match self.clusters.clusters().await {
             Ok(all) => {
-                let names =
-                    all.iter().map(|cluster| ObjectName::new(&cluster.namespace, &cluster.name));
+                let ours = all.iter().filter(|one| registration(one).registered_for.is_some());
+                let names = ours.map(|cluster| ObjectName::new(&cluster.namespace, &cluster.name));
                 let gone = names.filter(|name| self.view.cluster(name).is_none());
                 self.queue.add_all(gone.map(Work::Cluster));
             }
@@ -231,7 +253,7 @@ impl Term {
         if !self.watches_clusters() {
             return self.as_a_sidecar(name, summary.as_ref()).await;
         }
-        let registration = summary.as_ref().map(|_| self.registration(name));
+        let registration = summary.as_ref().map(registration);
         let was_paused = self.view.went_paused(name);
         let planned =
             plan::cluster(&self.policy, seen.as_deref(), was_paused, registration.as_ref());
@@ -252,9 +274,7 @@ impl Term {
                 Ok(Outcome::Same)
             }
             _ => {
-                let mut state = self.state.lock();
-                state.records.remove(name);
-                state.registered_for.remove(name);
+                self.state.lock().records.remove(name);
                 Ok(Outcome::Same)
             }
         }
@@ -272,10 +292,6 @@ impl Term {
         self.state.lock().records.remove(name);
         let machines = self.view.nodes_of(name);
         if machines.is_empty() { Ok(Outcome::Same) } else { Err(WorkError::NotRegistered) }
-    }
-
-    fn registration(&self, name: &ObjectName) -> Registration {
-        Registration { registered_for: self.state.lock().registered_for.get(name).cloned() }
     }
 
     async fn register(&self, name: &ObjectName, seen: &SeenCluster) -> Result<Outcome, WorkError> {
@@ -316,13 +332,12 @@ impl Term {
         let ca = ca.await?;
         let etcd_ca = secrets::ensure(&self.client, name, secrets::Purpose::Etcd, self.secrets);
         let etcd_ca = etcd_ca.await?;
-        let (version, labels) = (seen.version.clone(), seen.labels.clone());
-        let labels = Some(labels);
+        let labels = Some(labels(seen, Labels::new()));
+        let version = seen.version.clone();
         let request = RegisterRequest { address, ca, etcd_ca, version, labels };
         match self.clusters.register(&cluster_name(name), request).await {
             Ok(address) => {
                 info!(cluster = %name, %address, "registered");
-                self.state.lock().registered_for.insert(name.clone(), seen.uid.clone());
                 Ok(Some(address))
             }
             Err(ClustersError::Address(why)) if address.is_some() => {
@@ -342,11 +357,31 @@ impl Term {
         summary: &ClusterSummary,
     ) -> Result<Outcome, WorkError> {
         let outcome = self.compare_nodes(name).await?;
-        let ours = self.registration(name).registered_for.is_some();
+        let ours = registration(summary).registered_for.is_some();
+        if ours {
+            self.relabel(name, seen, summary).await?;
+        }
         if (ours || plan::ours(&self.policy, seen).is_ok()) && !seen.deleting {
             self.write(name, seen, summary.address).await?;
         }
         Ok(outcome)
+    }
+
+    /// Passes the Cluster's labels on, where they have changed.
+    async fn relabel(
+        &self,
+        name: &ObjectName,
+        seen: &SeenCluster,
+        summary: &ClusterSummary,
+    ) -> Result<(), WorkError> {
+        let wanted = labels(seen, summary.labels.clone());
+        if wanted == summary.labels {
+            return Ok(());
+        }
+        let request = RegisterRequest { labels: Some(wanted), ..RegisterRequest::default() };
+        self.clusters.register(&cluster_name(name), request).await?;
+        info!(cluster = %name, "passed the Cluster's labels on");
+        Ok(())
     }
 
     async fn write(
@@ -372,9 +407,7 @@ impl Term {
             Err(error) => return Err(error.into()),
         }
         info!(cluster = %name, "unregistered");
-        let mut state = self.state.lock();
-        state.records.remove(name);
-        state.registered_for.remove(name);
+        self.state.lock().records.remove(name);
         Ok(Outcome::Changed)
     }
 

@@ -26,7 +26,6 @@ fn seen_cluster() -> SeenCluster {
         annotated: None,
         destinations: Ok(Destinations::default()),
         infrastructure: infrastructure("Metal3Cluster"),
-        topology: false,
         version: None,
         variable: None,
     }
@@ -69,8 +68,7 @@ fn which_clusters_are_ours() {
 fn what_becomes_of_a_cluster() {
     let policy = policy(Register::Metal3, "");
     let here = seen_cluster();
-    let docker =
-        SeenCluster { infrastructure: infrastructure("DockerCluster"), ..seen_cluster() };
+    let docker = SeenCluster { infrastructure: infrastructure("DockerCluster"), ..seen_cluster() };
     let deleting = SeenCluster { deleting: true, ..seen_cluster() };
     let by = |uid: Option<&str>| Some(Registration { registered_for: uid.map(str::to_owned) });
     for (seen, was_paused, registration, wanted) in [
@@ -157,27 +155,15 @@ fn a_node_is_there_while_its_host_runs() {
     let stranger = metal3(Some("another"));
     for (parts, known, wanted) in [
         ((Some(&machine), Some(&metal), Some(&up)), None, put),
-        (
-            (Some(&machine), Some(&metal), Some(&up)),
-            Some(&known),
-            NodePlan::Leave(Leave::AsItIs),
-        ),
-        (
-            (Some(&machine), Some(&metal), Some(&down)),
-            None,
-            NodePlan::Leave(Leave::NotProvisioned),
-        ),
+        ((Some(&machine), Some(&metal), Some(&up)), Some(&known), NodePlan::Leave(Leave::AsItIs)),
+        ((Some(&machine), Some(&metal), Some(&down)), None, NodePlan::Leave(Leave::NotProvisioned)),
         ((Some(&machine), Some(&metal), Some(&down)), Some(&known), NodePlan::Remove),
         ((Some(&machine), Some(&metal), None), Some(&known), NodePlan::Remove),
         ((Some(&machine), None, None), Some(&known), NodePlan::Remove),
         ((Some(&machine), None, None), None, NodePlan::Leave(Leave::NotProvisioned)),
         ((None, None, None), Some(&known), NodePlan::Remove),
         ((None, None, None), None, NodePlan::Leave(Leave::Nothing)),
-        (
-            (Some(&machine), Some(&unowned), Some(&up)),
-            None,
-            NodePlan::Leave(Leave::NotProvisioned),
-        ),
+        ((Some(&machine), Some(&unowned), Some(&up)), None, NodePlan::Leave(Leave::NotProvisioned)),
         (
             (Some(&machine), Some(&stranger), Some(&up)),
             None,
