@@ -32,6 +32,9 @@ impl Outcome {
     ];
 }
 
+/// The parts of a term whose sizes are figures.
+type Parts = (Weak<Queue<Work>>, Weak<View>);
+
 /// What the reconciler counts.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -42,7 +45,7 @@ pub struct Figures {
     lists: [AtomicU64; 4],
     watch_failures: [AtomicU64; 4],
     resyncs: AtomicU64,
-    parts: RwLock<Option<(Weak<Queue<Work>>, Weak<View>)>>,
+    parts: RwLock<Option<Parts>>,
 }
 
 impl Figures {

@@ -111,6 +111,7 @@ impl Infrastructure {
 
 /// A Cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field or mark of its own")]
 pub(super) struct SeenCluster {
     /// Its uid.
     pub(super) uid: String,

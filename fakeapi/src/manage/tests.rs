@@ -74,12 +74,12 @@ async fn until(what: &str, is: impl Fn() -> bool) {
     panic!("never: {what}");
 }
 
-fn cluster(name: &str, uid: &str, endpoint: Value) -> Value {
+fn cluster(name: &str, uid: &str, endpoint: &Value) -> Value {
     json!({
         "apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster",
         "metadata": {"namespace": "ns", "name": name, "uid": uid, "labels": {"env": "test"}},
         "spec": {
-            "controlPlaneEndpoint": endpoint,
+            "controlPlaneEndpoint": endpoint.clone(),
             "infrastructureRef": {
                 "apiGroup": "infrastructure.cluster.x-k8s.io",
                 "kind": "Metal3Cluster", "name": name,
@@ -147,7 +147,7 @@ async fn a_cluster_lives_and_ends_as_its_objects_say() {
     let api = management().await;
     let registrar = Arc::new(FakeRegistrar::default());
     let _running = start(&api, local(&registrar), &[]);
-    api.put(CLUSTERS, cluster("c", "u1", json!({"host": "", "port": 0})));
+    api.put(CLUSTERS, cluster("c", "u1", &json!({"host": "", "port": 0})));
     metal3_cluster(&api, "c");
     until("registered", || registrar.get("ns/c").is_some()).await;
     let request = registrar.get("ns/c").unwrap().request;
@@ -187,7 +187,7 @@ async fn watches_go_on_after_cuts_outages_and_lost_history() {
     let registrar = Arc::new(FakeRegistrar::default());
     let running = start(&api, local(&registrar), &[]);
     let pinned = |name: &str, last: u8| {
-        cluster(name, name, json!({"host": format!("10.0.0.{last}"), "port": 6443}))
+        cluster(name, name, &json!({"host": format!("10.0.0.{last}"), "port": 6443}))
     };
     api.put(CLUSTERS, pinned("a", 1));
     until("a", || registrar.get("ns/a").is_some()).await;
@@ -244,8 +244,8 @@ async fn what_changed_while_nobody_ran_is_made_good_and_users_clusters_stay() {
     registrar.put_node(&names[2], cp("stale", "users")).await.unwrap();
     registrar.put_node(&names[2], by_hand).await.unwrap();
 
-    api.put(CLUSTERS, cluster("again", "new", json!({"host": "10.0.0.2", "port": 6443})));
-    api.put(CLUSTERS, cluster("users", "u3", json!({"host": "10.0.0.3", "port": 6443})));
+    api.put(CLUSTERS, cluster("again", "new", &json!({"host": "10.0.0.2", "port": 6443})));
+    api.put(CLUSTERS, cluster("users", "u3", &json!({"host": "10.0.0.3", "port": 6443})));
     machine(&api, "users", "w", false);
     host(&api, "w", "provisioned");
     let running = start(&api, local(&registrar), &["--reconcile-resync=1"]);
@@ -273,8 +273,8 @@ async fn clusters_with_an_address_come_before_those_that_need_one() {
     let api = management().await;
     let registrar = Arc::new(FakeRegistrar::default());
     // By name the first; the fake gives addresses in order, and the second has the first.
-    api.put(CLUSTERS, cluster("a", "u1", json!({"host": "", "port": 0})));
-    api.put(CLUSTERS, cluster("z", "u2", json!({"host": "10.0.0.1", "port": 6443})));
+    api.put(CLUSTERS, cluster("a", "u1", &json!({"host": "", "port": 0})));
+    api.put(CLUSTERS, cluster("z", "u2", &json!({"host": "10.0.0.1", "port": 6443})));
     let _running = start(&api, local(&registrar), &[]);
     until("both", || registrar.clusters.lock().len() == 2).await;
     let address = |name: &str| registrar.get(name).unwrap().address.to_string();
@@ -289,7 +289,7 @@ async fn kinds_that_are_not_there_yet_are_waited_for() {
     api.serve_kind(SECRETS);
     let registrar = Arc::new(FakeRegistrar::default());
     let _running = start(&api, local(&registrar), &["--reconcile-clusters=any"]);
-    api.put(CLUSTERS, cluster("c", "u", json!({"host": "10.0.0.1", "port": 6443})));
+    api.put(CLUSTERS, cluster("c", "u", &json!({"host": "10.0.0.1", "port": 6443})));
     api.put(
         MACHINES,
         json!({

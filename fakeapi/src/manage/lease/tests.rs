@@ -12,7 +12,7 @@ const LEASES: &str = "coordination.k8s.io/v1/leases";
 /// Fast, in client-go's proportions.
 const TIMES: Times = Times {
     duration: Duration::from_millis(1500),
-    renew_within: Duration::from_millis(1000),
+    renew_within: Duration::from_secs(1),
     retry: Duration::from_millis(100),
 };
 

@@ -5,12 +5,12 @@ use crate::manage::endpoint::Destinations;
 use crate::manage::kinds::Labels;
 use crate::manage::seen::{Endpoint, Infrastructure, ObjectName};
 
-fn infrastructure(kind: &str) -> Option<Infrastructure> {
-    Some(Infrastructure {
+fn infrastructure(kind: &str) -> Infrastructure {
+    Infrastructure {
         group: marks::INFRASTRUCTURE_GROUP.into(),
         kind: kind.into(),
         name: ObjectName::new("ns", "infra"),
-    })
+    }
 }
 
 fn seen_cluster() -> SeenCluster {
@@ -25,7 +25,7 @@ fn seen_cluster() -> SeenCluster {
         endpoint: Endpoint::Empty,
         annotated: None,
         destinations: Ok(Destinations::default()),
-        infrastructure: infrastructure("Metal3Cluster"),
+        infrastructure: Some(infrastructure("Metal3Cluster")),
         version: None,
         variable: None,
     }
@@ -44,7 +44,7 @@ fn which_clusters_are_ours() {
         change(&mut cluster);
         cluster
     };
-    let docker = change(|cluster| cluster.infrastructure = infrastructure("DockerCluster"));
+    let docker = change(|cluster| cluster.infrastructure = Some(infrastructure("DockerCluster")));
     let none = change(|cluster| cluster.infrastructure = None);
     for (policy, cluster, wanted) in [
         (&metal3, seen_cluster(), Ok(())),
@@ -68,7 +68,8 @@ fn which_clusters_are_ours() {
 fn what_becomes_of_a_cluster() {
     let policy = policy(Register::Metal3, "");
     let here = seen_cluster();
-    let docker = SeenCluster { infrastructure: infrastructure("DockerCluster"), ..seen_cluster() };
+    let docker =
+        SeenCluster { infrastructure: Some(infrastructure("DockerCluster")), ..seen_cluster() };
     let deleting = SeenCluster { deleting: true, ..seen_cluster() };
     let by = |uid: Option<&str>| Some(Registration { registered_for: uid.map(str::to_owned) });
     for (seen, was_paused, registration, wanted) in [
@@ -102,7 +103,7 @@ fn machine(kind: &str) -> SeenMachine {
         labels: Labels::from([(marks::CLUSTER_NAME_LABEL.to_owned(), "c".to_owned())]),
         version: Some("v1.36.1".to_owned()),
         provider_id: None,
-        infrastructure: infrastructure(kind),
+        infrastructure: Some(infrastructure(kind)),
         provisioned: false,
     }
 }
