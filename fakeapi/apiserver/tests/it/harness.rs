@@ -143,6 +143,21 @@ impl Server {
         other
     }
 
+    /// The same server, with something behind its pods.
+    pub(crate) fn with_kubelet(&self, kubelet: impl Kubelet + 'static) -> Self {
+        let mut other = self.clone();
+        other.call.kubelet = Arc::new(kubelet);
+        other
+    }
+
+    /// Answers a request as a transport hands it over.
+    pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: std::fmt::Display>,
+    {
+        API.handle(&self.call, request).await
+    }
+
     /// The server is going down.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);

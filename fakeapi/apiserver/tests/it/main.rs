@@ -11,6 +11,7 @@ mod garbage;
 mod harness;
 mod namespace;
 mod patch;
+mod portforward;
 mod read;
 mod store;
 mod subresource;

@@ -200,12 +200,19 @@ impl Stored {
             to.extend_from_slice(&dictionary::ID.to_be_bytes());
         }
         for stored in block.chunks(usize::from(u16::MAX)) {
-            // Not the last block, stored: one byte, as each begins at a byte's border.
-            let length = u16::try_from(stored.len()).unwrap_or(u16::MAX);
-            to.push(0);
-            to.extend_from_slice(&length.to_le_bytes());
-            to.extend_from_slice(&(!length).to_le_bytes());
-            to.extend_from_slice(stored);
+            store(stored, to);
         }
+        // What zlib calls a sync flush: Go hands out what it has read only then.
+        store(&[], to);
     }
+}
+
+/// A block that is stored and not the last: one byte, as each begins at a byte's border
+/// (RFC 1951, 3.2.4).
+fn store(bytes: &[u8], to: &mut Vec<u8>) {
+    let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+    to.push(0);
+    to.extend_from_slice(&length.to_le_bytes());
+    to.extend_from_slice(&(!length).to_le_bytes());
+    to.extend_from_slice(bytes);
 }
