@@ -22,3 +22,5 @@ pub use frame::{
 pub use headers::{BLOCK_MAX, HeaderError, Headers, Inflate, NAMES_MAX, Stored};
 pub use session::{IDLE, STREAM_STALL, STREAMS_MAX, Session, SessionError};
 pub use stream::{Arrivals, Inbox, Outbox, Stream, StreamClosed};
+#[cfg(test)]
+pub(in crate::streams) use tests::Peer;

@@ -4,3 +4,5 @@ mod fuzz;
 mod peer;
 mod session;
 mod wire;
+
+pub(in crate::streams) use peer::Peer;
