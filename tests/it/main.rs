@@ -19,3 +19,4 @@ mod registration;
 mod root;
 mod serving;
 mod shutdown;
+mod tunnels;
