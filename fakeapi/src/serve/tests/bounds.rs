@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use http::Method;
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use super::client::{Body, Dial, bytes, request};
 use super::*;
@@ -204,6 +205,49 @@ async fn a_client_that_reads_slowly_is_not_cut() {
         tokio::time::sleep(SHORT / 15).await;
     }
     assert_eq!(site.server.stats().cut(Cut::WriteStall), 0);
+}
+
+/// A connection that was taken over.
+async fn taken_over(at: ClusterAddr, tenant: &TestTenant) -> TlsStream<TcpStream> {
+    let mut stream = Dial::new(at, &tenant.authority, "http/1.1").tls().await.unwrap();
+    let head = b"GET /upgrade HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    stream
+}
+
+#[tokio::test]
+async fn a_connection_that_was_taken_over_is_not_idle() {
+    let limits = Limits { idle: SHORT, header: SHORT, ..fast() };
+    let site = Site::start(limits);
+    let (at, tenant) = site.tenant("a", "127.0.0.1");
+    let mut stream = taken_over(at, &tenant).await;
+    let mut echoed = [0; 4];
+    for _ in 0..3 {
+        tokio::time::sleep(SHORT * 2).await;
+        stream.write_all(b"ping").await.unwrap();
+        stream.read_exact(&mut echoed).await.unwrap();
+        assert_eq!(&echoed, b"ping");
+    }
+    assert_eq!(tenant.connections.open(), 1, "it keeps its place");
+    drop(stream);
+    eventually("its place is given back", || tenant.connections.open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_was_taken_over_may_not_stall() {
+    let limits = Limits { write_stall: SHORT, ..fast() };
+    let site = Site::start(limits);
+    let (at, tenant) = site.tenant("a", "127.0.0.1");
+    let mut deaf = taken_over(at, &tenant).await;
+    let flood = async { while deaf.write_all(&[0; 4096]).await.is_ok() {} };
+    tokio::time::timeout(SOON, flood).await.expect("it is cut");
+    eventually("it is counted", || site.server.stats().cut(Cut::WriteStall) == 1).await;
+    eventually("its place is given back", || tenant.connections.open() == 0).await;
 }
 
 #[tokio::test]

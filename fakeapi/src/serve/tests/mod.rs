@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use super::listener::{Listen, OnListener};
 use super::{
     BoxError, ClientIdentity, Config, ConnectionCount, Directory, Draining, Limits, Peer,
-    RequestBody, Server, Tenant,
+    RequestBody, Server, Takeover, Tenant,
 };
 use crate::addr::ClusterAddr;
 use pki::Authority;
@@ -140,12 +140,10 @@ async fn echo(request: Request<RequestBody>) -> Response<TestBody> {
 }
 
 /// Switches protocols and echoes bytes until the client is done or the server drains.
-fn upgrade(request: Request<RequestBody>) -> Response<TestBody> {
+fn upgrade(mut request: Request<RequestBody>) -> Response<TestBody> {
     let draining = request.extensions().get::<Draining>().unwrap().clone();
-    tokio::spawn(async move {
-        let upgraded = hyper::upgrade::on(request).await.unwrap();
-        let mut io = hyper_util::rt::TokioIo::new(upgraded);
-        let mut buf = [0; 64];
+    Takeover::of(&mut request).unwrap().run(|mut io| async move {
+        let mut buf = [0; 4096];
         loop {
             let read = tokio::select! {
                 read = io.read(&mut buf) => read.unwrap_or(0),
@@ -155,7 +153,9 @@ fn upgrade(request: Request<RequestBody>) -> Response<TestBody> {
                 let _ = io.shutdown().await;
                 return;
             }
-            io.write_all(&buf[..read]).await.unwrap();
+            if io.write_all(&buf[..read]).await.is_err() {
+                return;
+            }
         }
     });
     Response::builder()

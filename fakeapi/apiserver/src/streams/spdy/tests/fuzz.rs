@@ -98,8 +98,6 @@ fn whole(frames: Vec<Frame>) -> Vec<Frame> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
     #[test]
     fn what_is_encoded_is_decoded_however_it_is_split(
         frames in vec(frame(), 1..8),
