@@ -305,6 +305,14 @@ pub trait Registrar: Send + Sync + 'static {
         health: MemberHealth,
     ) -> BoxFuture<'a, Result<(), RegisterError>>;
 
+    /// Gives leadership of etcd to the member on a node, or to the next that can have it; tells
+    /// the node. A single member goes on leading.
+    fn move_leader<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<String, RegisterError>>;
+
     /// One cluster.
     fn cluster(&self, name: &ClusterName) -> Option<ClusterSummary>;
 

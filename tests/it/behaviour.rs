@@ -436,3 +436,90 @@ async fn what_is_wrong_with_a_rule_is_told() {
     let report = put(control, "r", &json!({"seed": 4})).await;
     assert_eq!(put(control, "r", &report).await["seed"], 4);
 }
+
+/// What the Ready condition of a node says.
+async fn ready(session: &Session, node: &str) -> String {
+    let node = session.get(&format!("{NODES}/{node}")).await.unwrap().good().unwrap();
+    let conditions = node["status"]["conditions"].as_array().unwrap();
+    let ready = conditions.iter().find(|condition| condition["type"] == "Ready").unwrap();
+    ready["status"].as_str().unwrap().to_owned()
+}
+
+async fn until_ready_is(session: &Session, node: &str, status: &str) {
+    let reached = async {
+        while ready(session, node).await != status {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, reached).await.unwrap_or_else(|_| panic!("{node} is never {status}"));
+}
+
+#[tokio::test]
+async fn nodes_flap_and_are_well_when_the_rule_is_gone() {
+    let (program, access) = clusters(&["c"]).await;
+    let control = program.control();
+    control.worker("c", "w0").await.unwrap();
+    let session = access[0].connect().await.unwrap();
+    let flapping = json!({"upFor": "400ms", "downFor": "400ms", "as": "NotReady"});
+    put(control, "flap", &json!({"node": {"flapping": flapping}})).await;
+    // One that comes later flaps, too.
+    control.worker("c", "w1").await.unwrap();
+    for node in ["w0", "w1"] {
+        until_ready_is(&session, node, "False").await;
+        until_ready_is(&session, node, "True").await;
+        until_ready_is(&session, node, "False").await;
+    }
+    // A restart does not know how it left them, and goes on.
+    drop(session);
+    let program = program.kill().unwrap().start().await.unwrap();
+    let control = program.control();
+    let session = program.access("c").await.unwrap().connect().await.unwrap();
+    until_ready_is(&session, "w0", "True").await;
+    until_ready_is(&session, "w0", "False").await;
+    let done = effects(control, "flap").await;
+    assert!(done["effects"]["flap"].as_u64().unwrap() >= 2, "{done}");
+    delete(control, "flap").await;
+    for node in ["cp0", "w0", "w1"] {
+        until_ready_is(&session, node, "True").await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for node in ["cp0", "w0", "w1"] {
+        assert_eq!(ready(&session, node).await, "True", "{node} flaps on");
+    }
+}
+
+/// The node whose etcd pod says that its member leads: the one since the latest.
+async fn leader(session: &Session) -> String {
+    let path = "/api/v1/namespaces/kube-system/pods?labelSelector=component%3Detcd";
+    let pods = session.get(path).await.unwrap().good().unwrap();
+    let leads = |pod: &Value| {
+        let annotations = &pod["metadata"]["annotations"];
+        let since =
+            annotations["etcd.inmemory.infrastructure.cluster.x-k8s.io/leader-from"].as_str()?;
+        Some((since.to_owned(), pod["spec"]["nodeName"].as_str()?.to_owned()))
+    };
+    let latest = pods["items"].as_array().unwrap().iter().filter_map(leads).max();
+    latest.expect("some member leads").1
+}
+
+#[tokio::test]
+async fn leadership_moves_when_it_is_told_and_when_it_is_lost() {
+    let (program, access) = clusters(&["c"]).await;
+    let control = program.control();
+    control.control_plane("c", "cp1").await.unwrap();
+    control.control_plane("c", "cp2").await.unwrap();
+    let session = access[0].connect().await.unwrap();
+    let path = "/leader?resource=default/c&nodeName=cp2";
+    let told = control.send(Method::PUT, path, "").await.unwrap().good().unwrap();
+    assert_eq!(told, json!({"nodeName": "cp2"}));
+    assert_eq!(leader(&session).await, "cp2");
+    let path = "/leader?resource=default/c&nodeName=none";
+    assert_eq!(control.send(Method::PUT, path, "").await.unwrap().status, 400);
+    put(control, "loss", &json!({"etcd": {"leaderLoss": {"every": "1s"}}})).await;
+    let began = Instant::now();
+    while leader(&session).await == "cp2" {
+        assert!(began.elapsed() < SOON, "the leader is not lost");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(effects(control, "loss").await["effects"]["leaderLoss"].as_u64().unwrap() >= 1);
+}

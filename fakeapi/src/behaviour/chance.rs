@@ -1,11 +1,11 @@
 //! Numbers that look random and can be had again: a hash of what they are for, not a state that
 //! every draw changes.
 //!
-//! Draw `n` of a seed is the n-th number of the generator SplitMix64 (Steele, Lea, Flood: "Fast
+//! Draw `n` of a seed is the n-th number of the generator `SplitMix64` (Steele, Lea, Flood: "Fast
 //! splittable pseudorandom number generators", 2014), which can be computed without the ones
 //! before it. So draws need no lock, and their order does not matter.
 
-/// What SplitMix64 adds for each number.
+/// What `SplitMix64` adds for each number.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 /// FNV-1a's prime.
 const PRIME: u64 = 0x0000_0100_0000_01b3;
@@ -50,7 +50,7 @@ impl Seed {
     }
 }
 
-/// SplitMix64's finalizer.
+/// `SplitMix64`'s finalizer.
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

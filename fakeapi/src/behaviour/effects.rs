@@ -94,7 +94,7 @@ impl Effects {
         let outage = active.iter().find_map(|active| active.entry.outage(now));
         let ends = active.iter().filter_map(|active| active.entry.certificate_end());
         let certificate_end = ends.min();
-        Some(Arc::new(Self { outage, certificate_end, active }))
+        Some(Arc::new(Self { active, outage, certificate_end }))
     }
 
     fn find(&self, entry: &Arc<Entry>) -> Option<Arc<Active>> {

@@ -21,11 +21,13 @@ impl<'a> Path<'a> {
     pub const ROOT: Self = Self { outer: None, step: Step::Root };
 
     /// A field of what is here.
+    #[must_use]
     pub fn field(&'a self, name: &'a str) -> Self {
         Self { outer: Some(self), step: Step::Field(name) }
     }
 
     /// An item of the list that is here.
+    #[must_use]
     pub fn item(&'a self, index: usize) -> Self {
         Self { outer: Some(self), step: Step::Item(index) }
     }

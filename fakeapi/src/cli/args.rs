@@ -30,7 +30,7 @@ impl FromStr for ClusterArg {
 #[derive(Clone, Debug, Subcommand)]
 pub enum ControlCommand {
     /// Registers a cluster and prints where it is served.
-    Register(RegisterArgs),
+    Register(Box<RegisterArgs>),
 
     /// Takes a cluster away, with all it holds.
     Unregister {
@@ -218,6 +218,16 @@ pub enum EtcdCommand {
         /// How it fares.
         #[arg(value_enum)]
         health: MemberArg,
+    },
+
+    /// Gives leadership to another member.
+    MoveLeader {
+        /// The cluster.
+        #[arg(value_name = "[NAMESPACE/]NAME")]
+        cluster: ClusterArg,
+        /// The node whose member is to lead; the next one when absent.
+        #[arg(value_name = "NODE")]
+        node: Option<String>,
     },
 }
 

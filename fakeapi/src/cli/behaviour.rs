@@ -302,3 +302,65 @@ fn kinds(rule: &Rule) -> Vec<&'static str> {
     .filter_map(|(there, kind)| there.then_some(kind))
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command, ControlCommand};
+
+    fn rule_of(line: &str) -> Rule {
+        let words = std::iter::once("fakeapi").chain(line.split(' '));
+        let Command::Control(ControlCommand::Behaviour(BehaviourCommand::Set(args))) =
+            Cli::try_parse_from(words).unwrap().command
+        else {
+            panic!("{line} sets nothing");
+        };
+        Rule::read(args.rule()).unwrap()
+    }
+
+    #[test]
+    fn every_flag_is_a_field() {
+        let all = rule_of(
+            "behaviour set all --namespace a* --cluster b* --label k=v --share 0.5 --seed 7 \
+             --expire-after 1h --latency 50ms --latency-deviation 5ms --etcd-latency 2ms \
+             --error-rate 0.1 --error-code 503 --error-verb list --error-resource nodes \
+             --outage tls-failure --for 2m --certificates-expire-after 0s --boot 30s \
+             --boot-jitter 0.2 --flap-up 5m --flap-down 1m --flap-share 0.1 \
+             --leader-loss-every 1m",
+        );
+        let expected = json!({
+            "name": "all", "seed": 7, "expireAfter": "1h",
+            "selector": {"namespaces": ["a*"], "names": ["b*"], "matchLabels": {"k": "v"},
+                         "share": 0.5},
+            "apiServer": {
+                "latency": {"distribution": "normal", "mean": "50ms", "deviation": "5ms"},
+                "errors": [{"rate": 0.1, "code": 503,
+                            "requests": {"verbs": ["list"], "resources": ["nodes"]}}],
+                "outage": {"kind": "tlsFailure", "for": "2m"},
+                "certificate": {"expireAfter": "0s"},
+            },
+            "etcd": {"latency": {"mean": "2ms"}, "leaderLoss": {"every": "1m"}},
+            "node": {"provisioning": {"startupDuration": "30s", "startupJitter": 0.2},
+                     "flapping": {"upFor": "5m", "downFor": "1m", "share": 0.1}},
+        });
+        assert_eq!(all, Rule::read(expected).unwrap());
+        assert_eq!(rule_of("behaviour set none"), Rule { name: "none".into(), ..Rule::default() });
+    }
+
+    #[test]
+    fn a_file_may_hold_one_rule_many_documents_or_a_list() {
+        for text in [
+            "name: a\n---\nname: b\n",
+            "behaviours:\n- name: a\n- name: b\n",
+            "[{\"name\":\"a\"},{\"name\":\"b\"}]",
+        ] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            assert_eq!(rules(file.path()).unwrap(), [json!({"name":"a"}), json!({"name":"b"})]);
+        }
+    }
+}

@@ -25,7 +25,7 @@ pub(super) async fn execute<W: Write>(
     screen: &mut Screen<W>,
 ) -> Result<(), CliError> {
     match command {
-        ControlCommand::Register(args) => register(client, args, screen).await,
+        ControlCommand::Register(args) => register(client, *args, screen).await,
         ControlCommand::Unregister { cluster } => {
             client.unregister(&cluster.0).await?;
             screen.done("cluster", &cluster.0.to_string(), "unregistered")
@@ -40,6 +40,10 @@ pub(super) async fn execute<W: Write>(
             let (health, result) = member_health(health);
             client.set_member_health(&cluster.0, &node, health).await?;
             screen.done("member", &format!("{}/{node}", cluster.0), result)
+        }
+        ControlCommand::Etcd(EtcdCommand::MoveLeader { cluster, node }) => {
+            let leader = client.move_leader(&cluster.0, node.as_deref()).await?;
+            screen.done("member", &format!("{}/{leader}", cluster.0), "leads")
         }
         ControlCommand::Behaviour(command) => behaviour::execute(client, command, screen).await,
         ControlCommand::Fault(args) => fault(client, args, screen).await,

@@ -206,6 +206,20 @@ impl Client {
         Ok(())
     }
 
+    /// Gives leadership of etcd to the member on a node, or to the next one; tells the node.
+    pub async fn move_leader(
+        &self,
+        name: &ClusterName,
+        node: Option<&str>,
+    ) -> Result<String, ClientError> {
+        let target = match node {
+            Some(node) => on_node("/leader", name, node),
+            None => about("/leader", name),
+        };
+        let leader: wire::Leader = self.http.json(Method::PUT, &target, String::new()).await?;
+        Ok(leader.node_name)
+    }
+
     /// What the edges saw for the cluster's address.
     pub async fn traffic(&self, name: &ClusterName) -> Result<Traffic, ClientError> {
         self.http.get(&about("/traffic", name)).await

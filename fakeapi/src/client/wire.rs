@@ -76,6 +76,13 @@ pub(super) fn registration(name: &ClusterName, request: &RegisterRequest) -> Val
     body.into()
 }
 
+/// Who leads etcd.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Leader {
+    pub(super) node_name: String,
+}
+
 /// Rules of behaviour.
 #[derive(Deserialize)]
 pub(super) struct Reports {

@@ -135,6 +135,23 @@ pub(super) async fn put_member_health(
     Ok(Answer::empty())
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Leader {
+    node_name: String,
+}
+
+/// `PUT /leader`: the query names the cluster and, when it is not to be the next one, the
+/// `nodeName` whose etcd member is to lead.
+pub(super) async fn put_leader(control: &Control, query: &Query) -> Result<Answer, ControlError> {
+    let (cluster, node) = (name::required(query)?, query.text("nodeName").map(str::to_owned));
+    let registrar = Arc::clone(&control.registrar);
+    let set = async move { registrar.move_leader(&cluster, node.as_deref()).await };
+    let outcome = control.finish(set).await?;
+    let node_name = outcome.map_err(|source| ControlError::Other { source })?;
+    Ok(Answer::json(encode(&Leader { node_name })))
+}
+
 fn node_name(query: &Query) -> Result<String, ControlError> {
     let missing = || ControlError::Value { field: "nodeName", problem: "is missing".to_owned() };
     query.text("nodeName").map(str::to_owned).ok_or_else(missing)

@@ -186,6 +186,17 @@ impl Registrar for FakeRegistrar {
         })
     }
 
+    fn move_leader<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<String, RegisterError>> {
+        Box::pin(async move {
+            let to = node.unwrap_or("next").to_owned();
+            self.with(name, |_| to)
+        })
+    }
+
     fn cluster(&self, name: &ClusterName) -> Option<ClusterSummary> {
         self.with(name, |cluster| summary(name, cluster)).ok()
     }

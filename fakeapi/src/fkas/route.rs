@@ -80,6 +80,10 @@ async fn dispatch(
             only(method, &Method::PUT, "PUT")?;
             behaviour::put_member_health(control, query, &body).await
         }
+        "/leader" => {
+            only(method, &Method::PUT, "PUT")?;
+            behaviour::put_leader(control, query).await
+        }
         _ if let Some(name) = behaviour::rule_name(path) => {
             behaviour::serve(control, method, name, &body).await
         }

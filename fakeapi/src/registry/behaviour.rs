@@ -327,7 +327,17 @@ impl Registry {
 
     async fn lose_leader(&self, cluster: &Arc<Cluster>, rule: &Arc<Active>, turn: u64) {
         let election = rule.lose_leader(Timestamp::now());
-        tracing::debug!(cluster = %cluster.name(), ?election, "the etcd leader is lost");
+        match self.move_leader(&cluster.name(), None).await {
+            Ok(node) => {
+                tracing::debug!(cluster = %cluster.name(), node, ?election, "a leader is lost")
+            }
+            // Without members there is nobody to lose.
+            Err(RegisterError::UnknownCluster(_) | RegisterError::Invalid { .. }) => {}
+            Err(error) => {
+                let (cluster, error) = (cluster.name(), crate::fkas::with_causes(&error));
+                tracing::warn!(%cluster, error, "the etcd leader goes on leading");
+            }
+        }
         self.lose_leader_later(cluster, rule, turn + 1);
     }
 }

@@ -1,6 +1,7 @@
 //! Nodes that take their time: they are written down when they are added and are there when they
 //! have booted, also when fakeapi was restarted meanwhile.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +98,20 @@ impl Cluster {
             Ok(Vec::new())
         });
         written.map_err(failed("the node could not be written to the journal"))
+    }
+
+    /// The nodes that were added, also those that boot, in order of their names.
+    pub(super) fn all_nodes(&self) -> Vec<NodeSpec> {
+        let nodes: BTreeMap<String, NodeSpec> = self.store.with_base(|base| {
+            // Under the store's lock, so that one that has just booted is not missed.
+            let booting = self.behaviour.booting.lock();
+            booting
+                .values()
+                .map(|booting| (booting.node.name.clone(), booting.node.clone()))
+                .chain(base.node_specs().map(|node| (node.name.clone(), node)))
+                .collect()
+        });
+        nodes.into_values().collect()
     }
 
     /// The nodes that boot, and when they are there.

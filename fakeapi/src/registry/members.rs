@@ -71,6 +71,32 @@ impl Cluster {
         self.sync().await
     }
 
+    /// Gives leadership to the member on a node, or to the next that can have it; tells the node
+    /// when the disk has it.
+    pub(super) async fn move_leader(&self, node: Option<&str>) -> Result<String, RegisterError> {
+        let members = self.view().members;
+        let invalid = |message: &str| {
+            Err(RegisterError::Invalid { field: "nodeName", message: message.to_owned() })
+        };
+        let leader = members.leader.unwrap_or_default();
+        let next = match node {
+            Some(node) => members.on(node),
+            None => {
+                let can = || members.list.iter().filter(|member| member.votes());
+                // In order of their ids, the one after the leader.
+                can().find(|member| member.id > leader).or_else(|| can().next())
+            }
+        };
+        let Some(next) = next else { return invalid("there is no such etcd member") };
+        let name = next.node.as_deref().unwrap_or_default().to_owned();
+        if next.id != leader {
+            let change = MemberChange::Lead { id: next.id };
+            self.alter_members(change).map_err(failed("the leader could not be changed"))?;
+        }
+        self.sync().await?;
+        Ok(name)
+    }
+
     fn alter_members(&self, change: MemberChange) -> Result<(), ChangeError> {
         let pods: BTreeMap<String, Noted> = self.store.with_written(|base, _, written| {
             let nodes = base.members(&|_| Noted::default()).list.into_iter().filter_map(|m| m.node);

@@ -280,6 +280,18 @@ impl Registrar for Registry {
         .boxed()
     }
 
+    fn move_leader<'a>(
+        &'a self,
+        name: &'a ClusterName,
+        node: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<String, RegisterError>> {
+        async move {
+            let _turn = self.turn(name).await;
+            self.known(name)?.move_leader(node).await
+        }
+        .boxed()
+    }
+
     fn cluster(&self, name: &ClusterName) -> Option<ClusterSummary> {
         self.clusters.named(name).map(|cluster| cluster.summary())
     }
@@ -290,7 +302,7 @@ impl Registrar for Registry {
 
     fn nodes(&self, name: &ClusterName) -> Result<Vec<NodeSpec>, RegisterError> {
         let cluster = self.known(name)?;
-        Ok(cluster.store.with_base(|base| base.node_specs().collect()))
+        Ok(cluster.all_nodes())
     }
 
     fn unwell(&self, name: &ClusterName) -> Result<BTreeMap<String, NodeHealth>, RegisterError> {

@@ -50,7 +50,7 @@ pub struct Member {
 
 impl Member {
     /// Whether it can lead and counts for a quorum.
-    fn votes(&self) -> bool {
+    pub fn votes(&self) -> bool {
         self.running && !self.learner
     }
 
