@@ -77,7 +77,7 @@ impl Sources {
     /// Its three managers.
     pub(in crate::e2e) fn managers(&self) -> Vec<Manager> {
         [
-            (CORE, "core", flags as fn(&Ports) -> Vec<String>),
+            (CORE, "core", core_flags as fn(&Ports) -> Vec<String>),
             (BOOTSTRAP, "bootstrap/kubeadm", flags),
             (CONTROL_PLANE, "controlplane/kubeadm", flags),
         ]
@@ -88,6 +88,13 @@ impl Sources {
         })
         .into()
     }
+}
+
+/// Core carries the annotations of a domain to nodes.
+fn core_flags(ports: &Ports) -> Vec<String> {
+    let mut flags = flags(ports);
+    flags.push(r"--additional-sync-machine-annotations=^sync\.example\.com/".to_owned());
+    flags
 }
 
 /// Defaults everywhere, but for where it listens, and taints that follow their Machine.

@@ -62,6 +62,22 @@ impl Stage {
         Ok(serde_json::from_str(&text)?)
     }
 
+    /// Lets a node, or the member of etcd on it, fare otherwise.
+    ///
+    /// # Errors
+    /// When the program refuses.
+    pub(super) fn set_health(
+        &self,
+        what: &str,
+        cluster: &str,
+        node: &str,
+        health: &str,
+    ) -> Result<()> {
+        let path = format!("{what}?resource={}/{cluster}&nodeName={node}", self.name);
+        let body = json!({"health": health}).to_string();
+        Connection::open(self.program.control())?.request("PUT", &path, &body).map(drop)
+    }
+
     /// One of the program's figures, summed over its labels.
     ///
     /// # Errors

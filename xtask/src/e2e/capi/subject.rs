@@ -24,7 +24,10 @@ pub(super) struct Subject {
 /// How many machines of which version.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
+    /// Of control planes.
     pub(super) version: &'static str,
+    /// Of workers, which follow.
+    pub(super) workers_version: &'static str,
     pub(super) control_planes: u32,
     pub(super) workers: u32,
 }
@@ -120,7 +123,7 @@ impl Subject {
             holds(&control_plane, kind)?;
         }
         let workers = self.api.get(&self.path(CORE, "machinedeployments", &self.name))?;
-        replicas(&workers, size.workers, size.version)?;
+        replicas(&workers, size.workers, size.workers_version)?;
         holds(&workers, "Available")?;
         for control_planes in [true, false] {
             let expected = if control_planes { size.control_planes } else { size.workers };

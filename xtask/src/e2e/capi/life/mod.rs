@@ -1,14 +1,20 @@
 //! The whole life of one cluster.
 
+mod addons;
+mod drain;
+mod remediation;
+mod rollout;
+mod sync;
+
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use anyhow::{Result, ensure};
+use serde_json::json;
 
 use super::paths::text;
 use super::report::Report;
 use super::stage::Stage;
-use super::subject::{Size, Subject, template};
+use super::subject::{Size, Subject};
 use super::wait::until;
 
 /// How long a first control plane may take.
@@ -24,6 +30,9 @@ const SOON: Duration = Duration::from_mins(2);
 const OLD: &str = "v1.35.2";
 /// The version it is rolled to.
 const NEW: &str = "v1.36.3";
+
+/// The label of control-plane nodes.
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
 /// How many machines a change adds or removes, and how long that may take.
 fn patience(machines: u32) -> Duration {
@@ -50,7 +59,7 @@ pub(super) fn run(stage: Stage) -> Result<Report> {
 }
 
 fn grow(report: &mut Report, stage: &Stage, subject: &mut Subject) {
-    let mut size = Size { version: OLD, control_planes: 1, workers: 0 };
+    let mut size = Size { version: OLD, workers_version: OLD, control_planes: 1, workers: 0 };
     report.step("one control plane is Available", || {
         stage.kubectl.apply(subject.manifests(size)?.as_bytes())?;
         until(FIRST, || subject.settled(size))
@@ -59,11 +68,16 @@ fn grow(report: &mut Report, stage: &Stage, subject: &mut Subject) {
     report.step("certificates of its API server have a date to end", || {
         until(SOON, || certificates(subject))
     });
-    report.step("a ClusterResourceSet is applied and kept", || addons(stage, subject));
+    report.step("a ClusterResourceSet is applied and kept", || addons::kept(stage, subject));
     scale(report, subject, &mut size, 3, 0);
     scale(report, subject, &mut size, 3, 3);
+    report.step("labels, annotations and taints follow their Machine", || sync::followed(subject));
+    remediation::steps(report, stage, subject, size);
+    rollout::steps(report, subject, &mut size);
     scale(report, subject, &mut size, 5, 3);
-    scale(report, subject, &mut size, 1, 3);
+    report.step("pods are put on every worker", || drain::fill(subject));
+    scale(report, subject, &mut size, 5, 1);
+    report.step("pods of the workers that went are evicted", || drain::only_one_left(subject));
     scale(report, subject, &mut size, 1, 1);
 }
 
@@ -103,7 +117,9 @@ fn nodes(subject: &mut Subject, size: Size) -> Result<()> {
     ensure!(nodes.len() == total as usize, "{} nodes, not {total}", nodes.len());
     for node in &nodes {
         let version = text(node, "/status/nodeInfo/kubeletVersion");
-        ensure!(version == size.version, "a node of {version}");
+        let control_plane = !node["metadata"]["labels"][CONTROL_PLANE].is_null();
+        let wanted = if control_plane { size.version } else { size.workers_version };
+        ensure!(version == wanted, "a node of {version}, not {wanted}");
     }
     let members = subject.inside(&["pods", "-n", "kube-system", "-l", "component=etcd"])?;
     let (has, wants) = (members.len(), size.control_planes);
@@ -116,25 +132,6 @@ fn certificates(subject: &mut Subject) -> Result<()> {
         let date = text(&machine, "/status/certificatesExpiryDate");
         ensure!(!date.is_empty(), "{} has no date", text(&machine, "/metadata/name"));
     }
-    Ok(())
-}
-
-fn addons(stage: &Stage, subject: &mut Subject) -> Result<()> {
-    let text = template("addons.yaml")?.replace("$NAMESPACE", &subject.namespace);
-    stage.kubectl.apply(text.as_bytes())?;
-    until(SOON, || addon_interval(subject, "10s"))?;
-    let agents = subject.inside(&["agents.addons.example.com", "-n", "addons"])?;
-    ensure!(agents.len() == 1, "{} agents", agents.len());
-    let changed = text.replace("interval: 10s", "interval: 20s");
-    stage.kubectl.apply(changed.as_bytes())?;
-    until(SOON, || addon_interval(subject, "20s"))
-}
-
-fn addon_interval(subject: &mut Subject, expected: &str) -> Result<()> {
-    let found = subject.inside(&["configmap", "agent", "-n", "addons"])?;
-    let config: &Value = found.first().context("no answer")?;
-    let interval = text(config, "/data/interval");
-    ensure!(interval == expected, "the interval is {interval}");
     Ok(())
 }
 
