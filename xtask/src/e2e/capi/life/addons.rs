@@ -16,8 +16,15 @@ pub(super) fn kept(stage: &Stage, subject: &mut Subject) -> Result<()> {
     let text = template("addons.yaml")?.replace("$NAMESPACE", &subject.namespace);
     stage.kubectl.apply(text.as_bytes())?;
     until(SOON, || interval(subject, "10s"))?;
-    let agents = subject.inside(&["agents.addons.example.com", "-n", "addons"])?;
-    ensure!(agents.len() == 1, "{} agents", agents.len());
+    for object in [
+        ["serviceaccount", "agent", "-n", "addons"].as_slice(),
+        &["daemonset", "agent", "-n", "addons"],
+        &["clusterrole", "addons-agent"],
+        &["clusterrolebinding", "addons-agent"],
+        &["customresourcedefinition", "agents.addons.example.com"],
+    ] {
+        until(SOON, || subject.inside(object))?;
+    }
     let changed = text.replace("interval: 10s", "interval: 20s");
     stage.kubectl.apply(changed.as_bytes())?;
     until(SOON, || interval(subject, "20s"))
