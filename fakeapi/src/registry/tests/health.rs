@@ -71,3 +71,38 @@ async fn what_clients_wrote_shows_it_too_and_a_restart_keeps_it() {
     assert_eq!(status(&read(&run, &pod), "Ready"), "True");
     assert!(run.registry.unwell(&named("c")).unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn pods_on_a_silent_node_end_when_its_kubelet_is_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    run.registry.register(&named("c"), RegisterRequest::default()).await.unwrap();
+    run.registry.put_node(&named("c"), control_plane("n")).await.unwrap();
+    run.registry.set_node_health(&named("c"), "n", NodeHealth::Unreachable).await.unwrap();
+    let pod = key("pods", "default", "p");
+    let cluster = run.registry.known(&named("c")).unwrap();
+    let mut put = |revision: u64| {
+        Object::encode(&json!({
+            "kind": "Pod", "apiVersion": "v1",
+            "metadata": {
+                "name": "p", "namespace": "default", "uid": "u",
+                "resourceVersion": revision.to_string(),
+                "deletionTimestamp": "2026-11-21T09:00:00Z", "deletionGracePeriodSeconds": 1,
+            },
+            "spec": {"nodeName": "n", "containers": [{"name": "c"}]}, "status": {"phase": "Running"},
+        }))
+    };
+    cluster.storage().commit(&pod, Expect::Absent, Entry::Put(&mut put)).unwrap();
+    drop(cluster);
+    drop(run);
+    let run = start(directory.path(), None);
+    let there = |run: &Run| run.registry.known(&named("c")).unwrap().store.get(&pod).is_some();
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert!(there(&run), "nobody stops it");
+    run.registry.set_node_health(&named("c"), "n", NodeHealth::Ready).await.unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while there(&run) {
+        assert!(std::time::Instant::now() < deadline, "it stays");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
