@@ -1,7 +1,7 @@
 //! Where kube-apiserver keeps objects in etcd.
 //!
 //! `/registry/<resource>/<namespace>/<name>` for the kinds that are built in, with the group
-//! before the resource for those of CustomResourceDefinitions and of the two servers that are
+//! before the resource for those of `CustomResourceDefinitions` and of the two servers that are
 //! built into kube-apiserver; a few of the oldest kinds have names of their own
 //! (`pkg/registry/core/rest/storage_core.go` and `pkg/kubeapiserver/default_storage_factory_builder.go`
 //! of Kubernetes).

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use apiserver::protobuf;
 use apiserver::storage::{Key, Object, PageRequest, Scope, Storage};
+use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
 use super::Member;
@@ -46,7 +47,7 @@ pub(super) fn pair(key: Vec<u8>, object: &Object, with_value: bool) -> KeyValue 
         create_revision: revision,
         mod_revision: revision,
         version: 1,
-        value: if with_value { stored_bytes(object).into() } else { Default::default() },
+        value: if with_value { stored_bytes(object).into() } else { Bytes::default() },
         lease: 0,
     }
 }

@@ -216,8 +216,7 @@ impl Session {
     async fn tell(&mut self) -> Result<(), Gone> {
         let ids: Vec<i64> = self.watchers.keys().copied().collect();
         for watch_id in ids {
-            loop {
-                let Some(watcher) = self.watchers.get_mut(&watch_id) else { break };
+            while let Some(watcher) = self.watchers.get_mut(&watch_id) {
                 let before = watcher.after;
                 let answer = match watcher.read(&*self.storage) {
                     Ok(events) if events.is_empty() && watcher.after == before => break,

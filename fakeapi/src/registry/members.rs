@@ -44,7 +44,7 @@ impl Cluster {
         &self,
         change: MemberChange,
     ) -> Result<Members, ChangeError> {
-        self.alter_members(change)?;
+        self.alter_members(&change)?;
         self.store.log().sync().await.map_err(ChangeError::Journal)?;
         Ok(self.view().members)
     }
@@ -67,7 +67,7 @@ impl Cluster {
             return Err(RegisterError::Invalid { field: "nodeName", message });
         }
         let change = MemberChange::Fare { node: node.to_owned(), health };
-        self.alter_members(change).map_err(failed("the member could not be changed"))?;
+        self.alter_members(&change).map_err(failed("the member could not be changed"))?;
         self.sync().await
     }
 
@@ -91,13 +91,13 @@ impl Cluster {
         let name = next.node.as_deref().unwrap_or_default().to_owned();
         if next.id != leader {
             let change = MemberChange::Lead { id: next.id };
-            self.alter_members(change).map_err(failed("the leader could not be changed"))?;
+            self.alter_members(&change).map_err(failed("the leader could not be changed"))?;
         }
         self.sync().await?;
         Ok(name)
     }
 
-    fn alter_members(&self, change: MemberChange) -> Result<(), ChangeError> {
+    fn alter_members(&self, change: &MemberChange) -> Result<(), ChangeError> {
         let pods: BTreeMap<String, Noted> = self.store.with_written(|base, _, written| {
             let nodes = base.members(&|_| Noted::default()).list.into_iter().filter_map(|m| m.node);
             let noted = |node: Arc<str>| {
@@ -111,10 +111,10 @@ impl Cluster {
         let record = Change::Members { change: change.clone(), at };
         self.store.change_base(|base, revision| {
             let noted = |node: &str| pods.get(node).copied().unwrap_or_default();
-            base.members(&noted).check(&change)?;
+            base.members(&noted).check(change)?;
             let body = encode(&record);
             self.store.log().write(&Record::Base { revision, body: &body })?;
-            let changes = base.change_members(&change, revision, at);
+            let changes = base.change_members(change, revision, at);
             touched.extend(changes.iter().map(|change| change.key.clone()));
             Ok::<_, ChangeError>(changes)
         })?;

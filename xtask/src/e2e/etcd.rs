@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -46,8 +46,8 @@ pub(crate) struct Args {
     release: bool,
 }
 
-/// A process that is killed with its owner.
-struct Killed(Child);
+/// A process that is killed with its owner, and its output as long as it is to write there.
+struct Killed(Child, Option<BufReader<ChildStdout>>);
 
 impl Drop for Killed {
     fn drop(&mut self) {
@@ -153,7 +153,7 @@ fn ask(
     }
     // The client tells of every error that it is told.
     command.stderr(Stdio::null()).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = Killed(command.spawn().context("the script could not be run")?);
+    let mut child = Killed(command.spawn().context("the script could not be run")?, None);
     let output = child.0.stdout.take().context("the script has an output")?;
     let mut printed = String::new();
     let mut lines = BufReader::new(output);
@@ -191,7 +191,7 @@ fn start_real(folder: &Path) -> Result<Members> {
             .stderr(log)
             .spawn()
             .context("etcd could not be run")?;
-        members.processes.push(Killed(child));
+        members.processes.push(Killed(child, None));
         members.addresses.push(client);
     }
     let until = Instant::now() + PATIENCE;
@@ -239,10 +239,10 @@ fn start_fake(folder: &Path, control: SocketAddr, name: &str) -> Result<Members>
             .stderr(log)
             .spawn()
             .context("kubectl could not be run")?;
-        let mut child = Killed(child);
+        let mut child = Killed(child, None);
         let mut line = String::new();
         let output = child.0.stdout.take().context("kubectl has an output")?;
-        BufReader::new(output).read_line(&mut line)?;
+        child.1.insert(BufReader::new(output)).read_line(&mut line)?;
         let address = line
             .strip_prefix("Forwarding from ")
             .and_then(|rest| rest.split(' ').next()?.parse().ok())

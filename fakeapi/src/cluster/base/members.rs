@@ -131,7 +131,7 @@ impl ClusterBase {
         if noted.removed || state.is_some_and(|state| state.removed) {
             return None;
         }
-        let ip = host(self.network().node(record.ordinal)).to_string();
+        let ip = host(self.network().node(record.ordinal));
         let peer_urls = state.and_then(|state| state.peer_urls.clone());
         let own = self.leader.as_ref().filter(|leader| leader.node == *name);
         Some(Member {
