@@ -67,6 +67,18 @@ struct State {
     gate: Gate,
 }
 
+/// A Cluster whose address cannot be given is somebody else's. It is asked again when the Cluster
+/// changes, and when everything is compared.
+fn refused_address(
+    name: &ObjectName,
+    error: ClustersError,
+) -> Result<Option<SocketAddr>, WorkError> {
+    let ClustersError::Address(why) = error else { return Err(error.into()) };
+    let why = with_causes(&*why);
+    info!(cluster = %name, why, "not registered: its address is not one of ours");
+    Ok(None)
+}
+
 /// Who registered a cluster.
 fn registration(summary: &ClusterSummary) -> Registration {
     Registration { registered_for: summary.labels.get(marks::REGISTERED_FOR).cloned() }
@@ -328,26 +340,44 @@ impl Term {
                 return Ok(None);
             }
         };
-        let ca = secrets::ensure(&self.client, name, secrets::Purpose::Cluster, self.secrets);
-        let ca = ca.await?;
-        let etcd_ca = secrets::ensure(&self.client, name, secrets::Purpose::Etcd, self.secrets);
-        let etcd_ca = etcd_ca.await?;
-        let labels = Some(labels(seen, Labels::new()));
-        let version = seen.version.clone();
-        let request = RegisterRequest { address, ca, etcd_ca, version, labels };
+        // Whether an address is one of ours, its registration tells: until then nothing is made
+        // for a Cluster that may be somebody else's.
+        let tried = if address.is_some() { Secrets::Leave } else { self.secrets };
+        let mut request = self.request(name, seen, address, tried).await?;
+        let incomplete = request.ca.is_none() || request.etcd_ca.is_none();
+        if self.secrets == Secrets::Create && tried == Secrets::Leave && incomplete {
+            match self.clusters.register(&cluster_name(name), request.clone()).await {
+                Ok(_) => self.clusters.unregister(&cluster_name(name)).await?,
+                Err(error) => return refused_address(name, error),
+            }
+            request = self.request(name, seen, address, Secrets::Create).await?;
+        }
         match self.clusters.register(&cluster_name(name), request).await {
             Ok(address) => {
                 info!(cluster = %name, %address, "registered");
                 Ok(Some(address))
             }
-            Err(ClustersError::Address(why)) if address.is_some() => {
-                // Asked again when the Cluster changes, and when everything is compared.
-                let why = with_causes(&*why);
-                info!(cluster = %name, why, "not registered: its address is not one of ours");
-                Ok(None)
-            }
+            Err(error) if address.is_some() => refused_address(name, error),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What is registered for a Cluster.
+    async fn request(
+        &self,
+        name: &ObjectName,
+        seen: &SeenCluster,
+        address: Option<SocketAddr>,
+        secrets: Secrets,
+    ) -> Result<RegisterRequest, WorkError> {
+        let authority = |purpose| secrets::ensure(&self.client, name, purpose, secrets);
+        Ok(RegisterRequest {
+            address,
+            ca: authority(secrets::Purpose::Cluster).await?,
+            etcd_ca: authority(secrets::Purpose::Etcd).await?,
+            version: seen.version.clone(),
+            labels: Some(labels(seen, Labels::new())),
+        })
     }
 
     async fn keep(

@@ -282,6 +282,26 @@ async fn clusters_with_an_address_come_before_those_that_need_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_made_for_a_cluster_of_somebody_else() {
+    let api = management().await;
+    let registrar = Arc::new(FakeRegistrar { capacity: 1, ..FakeRegistrar::default() });
+    api.put(CLUSTERS, cluster("ours", "u1", &json!({"host": "10.0.0.1", "port": 6443})));
+    let _running = start(&api, local(&registrar), &[]);
+    until("ours", || registrar.get("ns/ours").is_some()).await;
+    until("its Secret", || api.get(SECRETS, "ns/ours-etcd").is_some()).await;
+    until("with its CA", || registrar.get("ns/ours").is_some_and(|c| c.request.ca.is_some())).await;
+    // The fake refuses an address now, as a pool does one outside of it.
+    api.put(CLUSTERS, cluster("other", "u2", &json!({"host": "192.0.2.1", "port": 6443})));
+    api.put(CLUSTERS, cluster("named", "u3", &json!({"host": "api.example", "port": 6443})));
+    until("looked at", || api.requests("secrets/other-etcd") > 0).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(registrar.clusters.lock().len(), 1);
+    for secret in ["ns/other-ca", "ns/other-etcd", "ns/named-ca"] {
+        assert_eq!(api.get(SECRETS, secret), None, "{secret}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kinds_that_are_not_there_yet_are_waited_for() {
     let api = ManagementApi::start().await;
     api.serve_kind(CLUSTERS);
