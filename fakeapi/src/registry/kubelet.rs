@@ -130,7 +130,8 @@ impl Backing for Cluster {
     }
 
     fn storage(&self) -> Arc<dyn Storage> {
-        self.storage()
+        // Only read, so nobody need follow.
+        self.store.clone()
     }
 
     fn catalog(&self) -> &Catalog {

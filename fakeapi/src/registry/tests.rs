@@ -1,7 +1,7 @@
 //! Registries over a real journal, started again and again.
 
-mod health;
 mod etcd;
+mod health;
 mod identity;
 mod restart;
 

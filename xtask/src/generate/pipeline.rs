@@ -2,7 +2,9 @@
 
 use anyhow::Context as _;
 
-use super::{Args, discovery, etcd, modules::Modules, openapi, output::Output, rbac, types, vectors};
+use super::{
+    Args, discovery, etcd, modules::Modules, openapi, output::Output, rbac, types, vectors,
+};
 
 /// Makes all files of one release and writes them, or compares with what is committed.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -20,6 +22,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if args.vectors {
         vectors::write(&modules).context("vectors")?;
     }
-    if args.check { output.compare(&args.out)? } else { output.write(&args.out)? }
+    if args.check {
+        output.compare(&args.out)?
+    } else {
+        output.write(&args.out)?
+    }
     etcd::run(args.check).context("etcd")
 }

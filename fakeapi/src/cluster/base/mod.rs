@@ -24,8 +24,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use self::change::NotActivated;
-pub use self::members::{EtcdState, Noted};
 pub use self::controllers::Count;
+pub use self::members::{EtcdState, Noted};
 pub use self::network::Network;
 pub(crate) use self::read::SYSTEM;
 pub use self::rollout::Workload;

@@ -16,5 +16,5 @@ pub use names::PodKind;
 pub(super) use record::Renewed;
 pub use record::{NodeRecord, NodeState, ROLE_LABEL, UUID_LABEL};
 pub use table::NodeTable;
-pub(crate) use templates::{LEADER_FROM, MEMBER_REMOVED};
 pub(super) use templates::NodeTemplates;
+pub(crate) use templates::{LEADER_FROM, MEMBER_REMOVED};

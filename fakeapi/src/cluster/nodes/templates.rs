@@ -1,6 +1,5 @@
 //! The templates of what a node brings.
 
-
 use super::super::baseline::{BaselineError, documents};
 use super::super::template::Template;
 use super::names::PodKind;
