@@ -329,7 +329,7 @@ impl Registry {
         let election = rule.lose_leader(Timestamp::now());
         match self.move_leader(&cluster.name(), None).await {
             Ok(node) => {
-                tracing::debug!(cluster = %cluster.name(), node, ?election, "a leader is lost")
+                tracing::debug!(cluster = %cluster.name(), node, ?election, "a leader is lost");
             }
             // Without members there is nobody to lose.
             Err(RegisterError::UnknownCluster(_) | RegisterError::Invalid { .. }) => {}

@@ -14,6 +14,7 @@ use super::cluster::Cluster;
 use super::failed;
 use super::record::{Change, encode};
 use crate::behaviour::Effect;
+use crate::cluster::base::ClusterBase;
 use crate::journal::Record;
 use crate::register::{NodeSpec, RegisterError};
 
@@ -40,18 +41,17 @@ impl Registry {
     ) -> Result<bool, RegisterError> {
         let booting = cluster.behaviour.booting.lock().get(&node.name).cloned();
         let new = booting.is_none();
-        let ready_at = match booting {
-            Some(Booting { ready_at, .. }) => ready_at,
-            None => {
-                let Some(effects) = cluster.behaviour.effects() else { return Ok(false) };
-                let startup = effects.startup(&node.name);
-                if startup.is_zero() || cluster.has_node(&node.name) {
-                    return Ok(false);
-                }
-                Timestamp::now() + startup
+        let ready_at = if let Some(Booting { ready_at, .. }) = booting {
+            ready_at
+        } else {
+            let Some(effects) = cluster.behaviour.effects() else { return Ok(false) };
+            let startup = effects.startup(&node.name);
+            if startup.is_zero() || cluster.has_node(&node.name) {
+                return Ok(false);
             }
+            Timestamp::now() + startup
         };
-        if !node.control_plane() && !cluster.store.with_base(|base| base.active()) {
+        if !node.control_plane() && !cluster.store.with_base(ClusterBase::active) {
             return Err(RegisterError::NotActivated(cluster.name()));
         }
         cluster.write_booting(Booting { node: node.clone(), ready_at })?;

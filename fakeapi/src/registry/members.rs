@@ -79,14 +79,10 @@ impl Cluster {
             Err(RegisterError::Invalid { field: "nodeName", message: message.to_owned() })
         };
         let leader = members.leader.unwrap_or_default();
-        let next = match node {
-            Some(node) => members.on(node),
-            None => {
-                let can = || members.list.iter().filter(|member| member.votes());
-                // In order of their ids, the one after the leader.
-                can().find(|member| member.id > leader).or_else(|| can().next())
-            }
-        };
+        let can = || members.list.iter().filter(|member| member.votes());
+        // In order of their ids, the one after the leader.
+        let after = || can().find(|member| member.id > leader).or_else(|| can().next());
+        let next = node.map_or_else(after, |node| members.on(node));
         let Some(next) = next else { return invalid("there is no such etcd member") };
         let name = next.node.as_deref().unwrap_or_default().to_owned();
         if next.id != leader {
