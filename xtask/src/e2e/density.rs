@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::http::Connection;
 use super::program::Program;
+use super::random::Random;
 use crate::tally::Tally;
 use crate::workspace::{Profile, build_program, has, target};
 
@@ -145,7 +146,7 @@ fn distinct_addresses(control: SocketAddr, clusters: u32) -> Result<Tally> {
 /// Different numbers below `clusters`, in random order: Floyd's way, so that a small sample of
 /// many needs no list of all.
 fn sample(clusters: u32, size: u32) -> Vec<u32> {
-    let mut random = Random::new();
+    let mut random = Random::seeded(Random::seed());
     let mut chosen = HashSet::new();
     let mut sample = Vec::new();
     for top in clusters.saturating_sub(size)..clusters {
@@ -155,23 +156,6 @@ fn sample(clusters: u32, size: u32) -> Vec<u32> {
         sample.push(number);
     }
     sample
-}
-
-/// xorshift, seeded by the clock: a sample needs no better, and no crate.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Self(now.map_or(1, |now| now.as_secs() ^ (u64::from(now.subsec_nanos()) << 32)) | 1)
-    }
-
-    fn below(&mut self, bound: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        u32::try_from(self.0 % u64::from(bound)).expect("a rest is below its divisor")
-    }
 }
 
 /// Lets kubectl ask every cluster of the sample; how many answered wrong.

@@ -10,6 +10,7 @@ mod http;
 mod kubectl;
 mod management;
 mod program;
+mod random;
 mod steps;
 
 use anyhow::Result;

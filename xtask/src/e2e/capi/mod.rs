@@ -8,6 +8,8 @@
 //! many clusters at once, and clusters whose program is killed while they grow. Each has a program
 //! and a namespace of its own.
 
+mod crowd;
+mod kills;
 mod life;
 mod paths;
 mod programs;
@@ -27,15 +29,58 @@ use self::programs::Sources;
 use self::report::Report;
 use self::stage::Stage;
 use super::management::{GoModule, Management};
+use super::random::Random;
 use crate::tally::Tally;
 use crate::workspace::{Profile, build_program, target};
 
 /// How much of it is done.
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Only these parts
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Life, Part::Crowd, Part::Kills])]
+    parts: Vec<Part>,
+    /// How many clusters are made at once
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=999))]
+    clusters: u32,
+    /// How often the program is killed while clusters grow
+    #[arg(long, default_value_t = 6)]
+    kills: u32,
+    /// What decides when; by the clock when absent
+    #[arg(long)]
+    seed: Option<u64>,
     /// Use a program built without optimizations
     #[arg(long)]
     debug: bool,
+}
+
+/// A part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The whole life of one cluster
+    Life,
+    /// Many clusters at once
+    Crowd,
+    /// Clusters whose program is killed while they grow
+    Kills,
+}
+
+impl Part {
+    /// Its namespace, and its folder.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Life => "life",
+            Self::Crowd => "crowd",
+            Self::Kills => "kills",
+        }
+    }
+
+    fn run(self, stage: Stage, args: &Args) -> Result<Report> {
+        match self {
+            Self::Life => life::run(stage),
+            Self::Crowd => crowd::run(stage, args.clusters),
+            Self::Kills => kills::run(stage, args.kills, args.seed.unwrap_or_else(Random::seed)),
+        }
+    }
 }
 
 /// Starts everything and drives it.
@@ -56,9 +101,14 @@ pub(super) fn run(args: &Args) -> Result<Tally> {
     let began = Instant::now();
     let mut management = prepare(&folder, &sources)?;
     println!("a management cluster runs after {:.0} s", began.elapsed().as_secs_f64());
-    let stages = [Stage::start("life", &program, &management, &folder)?];
+    let mut stages = Vec::new();
+    for part in [Part::Life, Part::Crowd, Part::Kills] {
+        if args.parts.contains(&part) {
+            stages.push((part, Stage::start(part.name(), &program, &management, &folder)?));
+        }
+    }
     let mut tally = Tally::default();
-    for report in perform(stages)? {
+    for report in perform(stages, args)? {
         tally += report.close().0;
     }
     let alive = management.check();
@@ -86,9 +136,12 @@ fn prepare(folder: &Path, sources: &Sources) -> Result<Management> {
 }
 
 /// Runs every part in a thread of its own.
-fn perform<const N: usize>(stages: [Stage; N]) -> Result<Vec<Report>> {
+fn perform(stages: Vec<(Part, Stage)>, args: &Args) -> Result<Vec<Report>> {
     std::thread::scope(|scope| {
-        let threads = stages.map(|stage| scope.spawn(move || life::run(stage)));
+        let threads: Vec<_> = stages
+            .into_iter()
+            .map(|(part, stage)| scope.spawn(move || part.run(stage, args)))
+            .collect();
         threads
             .into_iter()
             .map(|thread| {

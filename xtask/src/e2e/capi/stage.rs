@@ -4,14 +4,19 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::provider::Provider;
+use super::report::Report;
 use super::subject::Subject;
 use crate::e2e::http::Connection;
 use crate::e2e::management::{Api, Kubectl, Management};
 use crate::e2e::program::Program;
+
+/// How much the journal of a program without clusters may hold: each of its 16 shards is compacted
+/// when its logs exceed 8 MiB.
+const JOURNAL_MAX: u64 = 16 * 8 * 1024 * 1024;
 
 /// A program that serves the clusters of one namespace.
 #[derive(Debug)]
@@ -46,6 +51,40 @@ impl Stage {
         let provider = Provider::start(management.api(), program.control(), name);
         let kubectl = management.kubectl();
         Ok(Self { name, program, provider, kubectl, api: management.api(), folder })
+    }
+
+    /// A client of the management cluster.
+    pub(super) fn api(&self) -> Api {
+        self.api.again()
+    }
+
+    /// Fails while the program serves a cluster or keeps an address.
+    ///
+    /// # Errors
+    /// With what is left.
+    pub(super) fn empty(&self) -> Result<()> {
+        let left = self.registered()?;
+        ensure!(left.is_empty(), "registered: {left:?}");
+        let used = self.figure("fakeapi_pool_addresses_used")?;
+        ensure!(used == 0.0, "{used} addresses are used");
+        let bytes = self.data_bytes()?;
+        ensure!(bytes < JOURNAL_MAX, "the journal has {bytes} bytes");
+        println!("     {}: {} KiB of journal", self.name, bytes / 1024);
+        Ok(())
+    }
+
+    /// Tells what helps after a failure, and ends the program.
+    ///
+    /// # Errors
+    /// Never; the report says how it ended.
+    pub(super) fn end(self, mut report: Report) -> Result<Report> {
+        if !report.well() {
+            println!("     {}: the provider's trouble: {:?}", self.name, self.provider.trouble());
+            println!("the end of the program's log:\n{}", self.program.log_tail());
+        }
+        drop(self.provider);
+        report.step("the program ends in order", || self.program.stop());
+        Ok(report)
     }
 
     /// A cluster of its namespace.

@@ -48,14 +48,7 @@ pub(super) fn run(stage: Stage) -> Result<Report> {
     let mut subject = stage.subject("one");
     grow(&mut report, &stage, &mut subject);
     end(&mut report, &stage, &mut subject);
-    if !report.well() {
-        println!("the provider's trouble: {:?}", stage.provider.trouble());
-        println!("the end of the program's log:\n{}", stage.program.log_tail());
-    }
-    let Stage { program, provider, .. } = stage;
-    drop(provider);
-    report.step("the program ends in order", || program.stop());
-    Ok(report)
+    stage.end(report)
 }
 
 fn grow(report: &mut Report, stage: &Stage, subject: &mut Subject) {
@@ -140,14 +133,5 @@ fn end(report: &mut Report, stage: &Stage, subject: &mut Subject) {
         subject.delete()?;
         until(patience(4), || subject.gone())
     });
-    report.step("the program serves nothing any more", || {
-        let left = stage.registered()?;
-        ensure!(left.is_empty(), "registered: {left:?}");
-        let used = stage.figure("fakeapi_pool_addresses_used")?;
-        ensure!(used == 0.0, "{used} addresses are used");
-        Ok(())
-    });
-    if let Ok(bytes) = stage.data_bytes() {
-        println!("     {}: {} KiB of journal", stage.name, bytes / 1024);
-    }
+    report.step("the program serves nothing any more", || stage.empty());
 }
