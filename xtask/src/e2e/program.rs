@@ -104,8 +104,25 @@ impl Program {
     /// # Errors
     /// When it does not come back; the error has the end of its log.
     pub(super) fn kill_and_restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.restart()
+    }
+
+    /// Kills it as `kill -9` does.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts one that was killed, with the same data at the same addresses.
+    ///
+    /// # Errors
+    /// When it does not come back; the error has the end of its log.
+    pub(super) fn restart(&mut self) -> Result<()> {
         self.child = self.launch.spawn()?;
         self.wait_until_ready()
     }

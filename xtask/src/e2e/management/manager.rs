@@ -15,6 +15,10 @@ use crate::e2e::http::Connection;
 /// How long it may take to be ready: caches of every kind are filled first.
 const PATIENCE: Duration = Duration::from_mins(3);
 
+/// Where controller-runtime looks for a webhook's certificate below the folder for temporary
+/// files, unless a flag tells it: not every manager has one.
+const CERTIFICATES: &str = "k8s-webhook-server/serving-certs";
+
 /// How long its service account's token holds: longer than any run.
 const TOKEN_LIFE: &str = "48h";
 
@@ -68,7 +72,7 @@ impl Manager {
         kubectl: &Kubectl,
         authority: &Authority,
     ) -> Result<Installed<'_>> {
-        let serving = authority.server(&format!("{}/tls", self.name))?;
+        let serving = authority.server(&format!("{}/{CERTIFICATES}/tls", self.name))?;
         let ports = Ports {
             health: free_port()?,
             metrics: free_port()?,
@@ -95,14 +99,16 @@ impl Installed<'_> {
         server: SocketAddr,
     ) -> Result<Running> {
         let Self { manager, ports, namespace, service_account } = self;
-        let args = ["create", "token", &service_account, "--namespace", &namespace];
-        let token = kubectl.run(&[&args[..], &["--duration", TOKEN_LIFE]].concat())?;
-        let kubeconfig = authority.kubeconfig_by_token(manager.name, token.trim(), server)?;
+        let token = token(kubectl, &namespace, &service_account)?;
+        let kubeconfig = authority.kubeconfig_by_token(manager.name, &token, server)?;
         let program = binaries.join(manager.name);
+        let parts = Path::new(CERTIFICATES).components().count();
+        let temporary = ports.certificates.ancestors().nth(parts).unwrap_or(folder);
         let process = Process::start(manager.name, &program, folder, |command| {
             command
                 .args((manager.flags)(&ports))
                 .env("KUBECONFIG", &kubeconfig)
+                .env("TMPDIR", temporary)
                 .env("POD_NAMESPACE", &namespace)
                 .env("POD_NAME", format!("{}-0", manager.name))
                 .env("POD_UID", "9f3cf5f4-0000-4000-8000-000000000001");
@@ -110,6 +116,12 @@ impl Installed<'_> {
         let Ports { health, metrics, .. } = ports;
         Ok(Running { name: manager.name, process, health, metrics })
     }
+}
+
+/// A token of a service account.
+pub(super) fn token(kubectl: &Kubectl, namespace: &str, account: &str) -> Result<String> {
+    let args = ["create", "token", account, "--namespace", namespace, "--duration", TOKEN_LIFE];
+    Ok(kubectl.run(&args)?.trim().to_owned())
 }
 
 impl Running {

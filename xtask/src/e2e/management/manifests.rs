@@ -68,6 +68,16 @@ impl Manifests {
         Ok(Self { objects, namespace, service_account })
     }
 
+    /// A list of its service account, roles and bindings.
+    pub(super) fn rights(&self) -> Value {
+        let rights = self.objects.iter().filter(|object| {
+            ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"]
+                .iter()
+                .any(|kind| object["kind"] == *kind)
+        });
+        json!({"apiVersion": "v1", "kind": "List", "items": rights.collect::<Vec<_>>()})
+    }
+
     /// A list of its objects, webhooks pointed to the manager at `webhooks` whose certificate
     /// `authority` (a PEM file) has signed.
     ///

@@ -23,6 +23,7 @@ pub(super) use self::manager::{Manager, Ports};
 
 use self::control_plane::ControlPlane;
 use self::manager::Running;
+use self::manifests::Manifests;
 use self::process::Process;
 
 /// The group that may do everything.
@@ -76,6 +77,20 @@ impl Management {
             self.managers.push(started);
         }
         self.managers.iter_mut().try_for_each(Running::wait_until_ready)
+    }
+
+    /// Makes the service account that the manifests in `folder` run a program as, with the rights
+    /// that they bind it to; a kubeconfig of that account. The rest of the manifests is left out.
+    ///
+    /// # Errors
+    /// When the manifests cannot be read or are refused.
+    pub(super) fn account(&self, folder: &Path) -> Result<PathBuf> {
+        let manifests = Manifests::read(folder)?;
+        let kubectl = self.kubectl();
+        kubectl.apply(&serde_json::to_vec(&manifests.rights())?)?;
+        let Manifests { namespace, service_account, .. } = &manifests;
+        let token = manager::token(&kubectl, namespace, service_account)?;
+        self.authority.kubeconfig_by_token(service_account, &token, self.control_plane.server())
     }
 
     /// A kubeconfig of an administrator.
