@@ -9,6 +9,7 @@ mod etcd;
 mod http;
 mod kubectl;
 mod management;
+mod metal3;
 mod program;
 mod random;
 mod steps;
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     Capi(capi::Args),
     /// One script of etcd's client against real members and fake ones
     Etcd(etcd::Args),
+    /// Clusters of bare-metal hosts under metal3's real controllers
+    Metal3(metal3::Args),
     /// Many clusters registered over HTTP, and kubectl asking a sample of them for their nodes
     Density(density::Args),
 }
@@ -37,6 +40,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Kubectl(args) => kubectl::run(args)?.close(),
         Command::Capi(args) => capi::run(args)?.close(),
         Command::Etcd(args) => etcd::run(args)?.close(),
+        Command::Metal3(args) => metal3::run(args)?.close(),
         Command::Density(args) => density::run(args)?.close(),
     }
 }

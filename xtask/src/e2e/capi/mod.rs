@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use self::programs::Sources;
+pub(super) use self::programs::Sources;
 use self::report::Report;
 use self::stage::Stage;
 use super::management::{GoModule, Management};
