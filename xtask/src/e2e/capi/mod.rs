@@ -25,7 +25,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-pub(super) use self::programs::Sources;
+pub(super) use self::programs::{BOOTSTRAP, CONTROL_PLANE, CORE, Sources};
 use self::report::Report;
 use self::stage::Stage;
 use super::management::{GoModule, Management};

@@ -51,7 +51,25 @@ impl Checks {
     ///
     /// # Errors
     /// When it does not come to hold, or cannot be looked at.
-    pub(super) fn phase<F>(&mut self, name: &str, patience: Duration, mut missing: F) -> Result<()>
+    pub(super) fn phase<F>(&mut self, name: &str, patience: Duration, missing: F) -> Result<()>
+    where
+        F: FnMut() -> Result<Missing>,
+    {
+        let took = self.soon(name, patience, missing)?;
+        self.times.push((name.to_owned(), took));
+        Ok(())
+    }
+
+    /// Something that comes to hold as a consequence: how long it took is of no interest to users.
+    ///
+    /// # Errors
+    /// When it does not come to hold, or cannot be looked at.
+    pub(super) fn soon<F>(
+        &mut self,
+        name: &str,
+        patience: Duration,
+        mut missing: F,
+    ) -> Result<Duration>
     where
         F: FnMut() -> Result<Missing>,
     {
@@ -62,8 +80,7 @@ impl Checks {
             if lines.is_empty() {
                 println!("ok   {name} ({:.1} s)", took.as_secs_f64());
                 self.tally += Tally::one(true);
-                self.times.push((name.to_owned(), took));
-                return Ok(());
+                return Ok(took);
             }
             if took > patience {
                 let name = format!("{name}, within {} s", patience.as_secs());

@@ -58,6 +58,15 @@ fn register(control: SocketAddr, name: &str) -> Result<Registered> {
     serde_json::from_str(&answer).with_context(|| format!("/register is answered with {answer}"))
 }
 
+/// Takes a cluster away from fakeapi, as whoever registered it does.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn unregister(control: SocketAddr, name: &str) -> Result<()> {
+    let body = json!({"cluster": name, "namespace": name}).to_string();
+    Connection::open(control)?.request("DELETE", "/register", &body).map(drop)
+}
+
 /// Which of these clusters are not Available, and why.
 ///
 /// # Errors

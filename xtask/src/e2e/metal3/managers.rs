@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::e2e::capi::Sources;
+use crate::e2e::capi::{BOOTSTRAP, CONTROL_PLANE, CORE, Sources};
 use crate::e2e::management::{GoModule, Manager, Ports, Program};
 use crate::workspace::root;
 
@@ -19,6 +19,9 @@ struct Controller {
     manifests: &'static str,
     flags: fn(&Ports) -> Vec<String>,
 }
+
+/// Who speaks to clusters and tells how often.
+pub(super) const WITH_FIGURES: [&str; 4] = [CORE, BOOTSTRAP, CONTROL_PLANE, "capm3"];
 
 /// They need each other's definitions, so all are installed before one is started.
 const CONTROLLERS: [Controller; 3] = [

@@ -12,6 +12,7 @@ mod nodes;
 mod plan;
 mod story;
 mod template;
+mod traffic;
 mod world;
 
 use std::fs;
@@ -62,6 +63,10 @@ pub(super) fn run(args: &Args) -> Result<Tally> {
         checks.broken(&error);
     }
     print!("{}", checks.table());
+    match world.traffic() {
+        Ok(traffic) => print!("{}", traffic.table()),
+        Err(error) => checks.broken(&error),
+    }
     if let Err(error) = world.stop() {
         checks.broken(&error);
     }

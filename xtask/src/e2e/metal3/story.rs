@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::checks::{Checks, Missing};
 use super::clusters::{self, Scaled};
-use super::plan::Plan;
+use super::plan::{Plan, Way};
 use super::world::World;
 use super::{hosts, nodes};
 
@@ -138,14 +138,7 @@ impl<'a> Story<'a> {
             missing.extend(hosts::unavailable(&mut api, wanted)?);
             Ok(missing)
         })?;
-        self.phase("fakeapi has unregistered them and taken their addresses back", |world| {
-            let mut missing = world.registered()?;
-            let used = world.figure("fakeapi_pool_addresses_used")?;
-            if used > 0.0 {
-                missing.push(format!("{used} addresses are in use"));
-            }
-            Ok(missing)
-        })?;
+        self.unregistered()?;
         for plan in plans {
             api.delete(&format!("/api/v1/namespaces/{}", plan.name))?;
         }
@@ -160,9 +153,30 @@ impl<'a> Story<'a> {
         })
     }
 
+    /// What the reconciler registered, it unregisters; what a user did is the user's to take away.
+    fn unregistered(&mut self) -> Result<()> {
+        let plans = self.plans;
+        let users = |name: &String| {
+            plans.iter().any(|plan| plan.way == Way::Register && plan.name == *name)
+        };
+        self.phase("the reconciler has unregistered its own clusters", |world| {
+            Ok(world.registered()?.into_iter().filter(|name| !users(name)).collect())
+        })?;
+        for name in self.world.registered()? {
+            clusters::unregister(self.world.control(), &name)?;
+        }
+        let mut missing = self.world.registered()?;
+        let used = self.world.figure("fakeapi_pool_addresses_used")?;
+        if used > 0.0 {
+            missing.push(format!("{used} addresses are in use"));
+        }
+        self.checks.now("the others are unregistered by request, all addresses are free", &missing);
+        Ok(())
+    }
+
     fn available(&mut self, plans: &'a [Plan]) -> Result<()> {
         let mut api = self.world.api();
-        self.phase("both are Available", |_| clusters::unavailable(&mut api, plans))
+        self.soon("both are Available", |_| clusters::unavailable(&mut api, plans))
     }
 
     /// Clusters come to have so many machines, use so many hosts, and no more.
@@ -184,20 +198,32 @@ impl<'a> Story<'a> {
             }
             Ok(missing)
         })?;
-        self.nodes(&format!("nodes and hosts agree when {name}"))
+        self.nodes(&format!("nodes and hosts agree: {name}"))
     }
 
     /// Nodes are looked at until they are right: a Node goes a moment after its Machine.
     fn nodes(&mut self, name: &str) -> Result<()> {
         let (mut api, plans) = (self.world.api(), self.plans);
         let folder = self.world.folder().to_owned();
-        self.phase(name, |_| {
+        self.soon(name, |_| {
             let mut missing = Missing::new();
             for plan in plans {
                 missing.extend(nodes::wrong(&mut api, &plan.name, &folder)?);
             }
             Ok(missing)
         })
+    }
+
+    fn soon<F>(&mut self, name: &str, mut missing: F) -> Result<()>
+    where
+        F: FnMut(&World) -> Result<Missing>,
+    {
+        let Self { world, checks, patience, .. } = self;
+        let looked = checks.soon(name, *patience, || {
+            world.check()?;
+            missing(world)
+        });
+        looked.map(drop)
     }
 
     fn phase<F>(&mut self, name: &str, mut missing: F) -> Result<()>

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::managers;
+use super::traffic::Traffic;
 use crate::e2e::http::Connection;
 use crate::e2e::management::{Api, GoModule, Kubectl, Management, Manager};
 use crate::e2e::program::Program;
@@ -77,9 +79,10 @@ impl World {
     pub(super) fn registered(&self) -> Result<Vec<String>> {
         let answer = Connection::open(self.control())?.request("GET", "/register", "")?;
         let list: Value = serde_json::from_str(&answer)?;
-        let clusters = list.as_array().or_else(|| list["items"].as_array());
+        let clusters = list["clusters"].as_array();
         let clusters = clusters.with_context(|| format!("/register is answered with {answer}"))?;
-        Ok(clusters.iter().map(|cluster| cluster["ResourceName"].to_string()).collect())
+        let name = |cluster: &Value| cluster["name"].as_str().unwrap_or_default().to_owned();
+        Ok(clusters.iter().map(name).collect())
     }
 
     /// One of the program's figures, its labels summed.
@@ -93,6 +96,14 @@ impl World {
             .filter(|line| line.split([' ', '{']).next() == Some(name))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum())
+    }
+
+    /// What the managers sent to the clusters.
+    ///
+    /// # Errors
+    /// When one of them does not tell.
+    pub(super) fn traffic(&self) -> Result<Traffic> {
+        Traffic::of(&self.management, &managers::WITH_FIGURES)
     }
 
     /// Ends the program in order.
