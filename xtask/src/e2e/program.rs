@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -204,10 +205,14 @@ fn free_port() -> Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
+/// How many pools this program has looked at: one that it gave away is not free any more.
+static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
+
 /// A pool nobody serves: programs of several sessions may run on one machine.
 fn free_pool() -> Result<String> {
     let size = POOLS.end - POOLS.start;
-    for attempt in 0..size {
+    for _ in 0..size {
+        let attempt = LOOKED_AT.fetch_add(1, Ordering::Relaxed);
         let number = POOLS.start + (std::process::id() + attempt) % size;
         let first: [SocketAddr; 2] =
             [format!("127.{number}.0.0:6443").parse()?, format!("127.{number}.0.1:6443").parse()?];

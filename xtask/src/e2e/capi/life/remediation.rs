@@ -54,8 +54,9 @@ fn check(cluster: &str, label: &str) -> Value {
             ]},
             "checks": {
                 "unhealthyNodeConditions": [unwell("Unknown"), unwell("False")],
+                // A lost member is still listed by the others; it is its pod that fails.
                 "unhealthyMachineConditions": [
-                    {"type": "EtcdMemberHealthy", "status": "False", "timeoutSeconds": TIMEOUT},
+                    {"type": "EtcdPodHealthy", "status": "False", "timeoutSeconds": TIMEOUT},
                 ],
             },
         },
