@@ -1,6 +1,6 @@
 //! Clusters whose program is killed while they grow.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -17,6 +17,9 @@ const COUNT: u32 = 3;
 
 /// The longest time between two kills, in milliseconds.
 const BETWEEN: u32 = 8_000;
+
+/// How many kills follow each other without waiting until all is well: the next size comes then.
+const IN_A_ROW: u32 = 3;
 
 /// How long everything may take to be well again after the last kill: controllers look for a
 /// cluster that was away every thirty seconds.
@@ -43,16 +46,19 @@ pub(super) fn run(mut stage: Stage, kills: u32, seed: u64) -> Result<Report> {
             let mut next = SIZES.into_iter().cycle().skip(1);
             let mut settled_after = Vec::new();
             for number in 1..=kills {
-                let end = Instant::now() + Duration::from_millis(u64::from(random.below(BETWEEN)));
-                while Instant::now() < end {
-                    if all_settled(&stage, COUNT, size).is_ok() {
-                        settled_after.push(number - 1);
-                        size.control_planes = next.next().context("a cycle ends")?;
-                        scale(&stage, size)?;
-                    }
-                    std::thread::sleep(Duration::from_millis(100));
-                }
+                std::thread::sleep(Duration::from_millis(u64::from(random.below(BETWEEN))));
                 stage.program.kill_and_restart().with_context(|| format!("kill {number}"))?;
+                let in_row = number - settled_after.last().copied().unwrap_or_default();
+                let wait = if in_row < IN_A_ROW { Duration::ZERO } else { PATIENCE };
+                let settled = until(wait, || all_settled(&stage, COUNT, size));
+                if in_row == IN_A_ROW {
+                    settled.with_context(|| format!("after kill {number}"))?;
+                } else if settled.is_err() {
+                    continue;
+                }
+                settled_after.push(number);
+                size.control_planes = next.next().context("a cycle ends")?;
+                scale(&stage, size)?;
             }
             println!("     {}: all were well after kills {settled_after:?}", stage.name);
             Ok(())

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::provider::Provider;
@@ -97,8 +97,13 @@ impl Stage {
     /// # Errors
     /// When it does not answer.
     pub(super) fn registered(&self) -> Result<Vec<Value>> {
-        let text = Connection::open(self.program.control())?.request("GET", "/register", "")?;
-        Ok(serde_json::from_str(&text)?)
+        let mut control = Connection::open(self.program.control())?;
+        let text = control.request("GET", "/register?limit=1000", "")?;
+        let mut page: Value = serde_json::from_str(&text)?;
+        match page["clusters"].take() {
+            Value::Array(clusters) => Ok(clusters),
+            other => bail!("the program lists {other}"),
+        }
     }
 
     /// Lets a node, or the member of etcd on it, fare otherwise.
