@@ -10,6 +10,7 @@ pub mod body;
 pub mod catalog;
 mod codec;
 mod conversion;
+mod counts;
 mod discovery;
 mod finish;
 pub mod generated;
@@ -36,4 +37,5 @@ mod verbs;
 pub mod yaml;
 
 pub use codec::MAX_BODY;
+pub use counts::{RequestCount, RequestCounts};
 pub use server::{ApiServer, BODY_DEADLINE, Call, Closing};

@@ -13,6 +13,7 @@ use crate::auth::User;
 use crate::body::Body;
 use crate::catalog::{Catalog, CatalogError, Resource};
 use crate::codec::MAX_BODY;
+use crate::counts::RequestCounts;
 use crate::discovery::{self, Discovery};
 use crate::finish::{Sent, finish};
 use crate::kubelet::Kubelet;
@@ -33,6 +34,7 @@ pub const BODY_DEADLINE: Duration = Duration::from_mins(1);
 pub struct ApiServer {
     catalog: Catalog,
     discovery: Discovery,
+    counts: RequestCounts,
 }
 
 /// One server among those that share an [`ApiServer`], as one request meets it.
@@ -76,15 +78,20 @@ impl ApiServer {
     /// # Errors
     /// When the generated documents cannot be read.
     pub fn new() -> Result<Self, CatalogError> {
-        Ok(Self {
-            catalog: Catalog::from_discovery(generated::discovery())?,
-            discovery: Discovery::new(generated::discovery())?,
-        })
+        let catalog = Catalog::from_discovery(generated::discovery())?;
+        let counts = RequestCounts::new(&catalog);
+        Ok(Self { catalog, discovery: Discovery::new(generated::discovery())?, counts })
     }
 
     /// The kinds that are served.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// How often what was asked, over all servers. Requests that were refused to their user, or
+    /// are about nothing that is served, are not among them.
+    pub fn counts(&self) -> &RequestCounts {
+        &self.counts
     }
 
     /// The types of the release's kinds.
@@ -114,6 +121,7 @@ impl ApiServer {
             admit(call, user, &info, (&parts.method, &query))?;
             match info {
                 RequestInfo::Path(path) => {
+                    self.counts.document(&path);
                     let form = form.unwrap_or(Form::JSON);
                     Ok(self.document(call, &parts.method, (&path, &query), &parts.headers, form))
                 }
@@ -123,6 +131,7 @@ impl ApiServer {
                 RequestInfo::Resource(request) => {
                     check_method(&parts.method)?;
                     let resource = self.find(&request)?;
+                    self.counts.resource(resource, &request);
                     let body = collect(body, &parts.headers).await?;
                     let (headers, form) = (parts.headers, form?);
                     let upgrade = parts.extensions.get().cloned();

@@ -5,6 +5,8 @@
 use std::fmt::Write;
 use std::sync::{Arc, Weak};
 
+use apiserver::{RequestCount, RequestCounts};
+
 use crate::behaviour;
 use crate::datapath::Datapath;
 use crate::journal::Journal;
@@ -34,6 +36,7 @@ pub(super) fn renderer(
         if let Some(registry) = registry.upgrade() {
             clusters(&mut out, &registry);
             behaviour::counts::metrics(&mut out, &registry.behaviour_entries());
+            requests(&mut out, registry.request_counts());
         }
         if let Some(server) = server.upgrade() {
             connections(&mut out, &server);
@@ -73,6 +76,17 @@ fn clusters(out: &mut String, registry: &Registry) {
     for usage in registry.ipam().usage() {
         let _ =
             writeln!(out, "fakeapi_pool_addresses_used{{pool=\"{}\"}} {}", usage.name, usage.used);
+    }
+}
+
+fn requests(out: &mut String, counts: &RequestCounts) {
+    let name = "fakeapi_api_requests_total";
+    head(out, name, "counter", "Requests to clusters' API servers, by what was asked.");
+    for RequestCount { group, resource, verb, count } in counts.read() {
+        let _ = writeln!(
+            out,
+            "{name}{{group=\"{group}\",resource=\"{resource}\",verb=\"{verb}\"}} {count}"
+        );
     }
 }
 

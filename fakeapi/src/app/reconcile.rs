@@ -50,7 +50,10 @@ pub(super) async fn management(
             (ManagementCluster::from_kubeconfig(path).await, path.display().to_string())
         }
         (None, true) => (ManagementCluster::in_cluster(), "this pod".to_owned()),
-        (None, false) => return Ok(None),
+        (None, false) => {
+            info!("no management cluster: authorities that a registration does not name are made");
+            return Ok(None);
+        }
     };
     let management = management
         .map_err(|error| anyhow::anyhow!(error))

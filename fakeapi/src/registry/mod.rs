@@ -121,6 +121,11 @@ impl Registry {
         })
     }
 
+    /// How often what was asked of all clusters' API servers.
+    pub fn request_counts(&self) -> &apiserver::RequestCounts {
+        self.shared.api.counts()
+    }
+
     /// The rules of behaviour, for figures.
     pub fn behaviour_entries(&self) -> Entries {
         self.behaviours.entries()

@@ -84,11 +84,14 @@ impl Connection {
         content: &str,
         body: &str,
     ) -> Result<Answer> {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
-        if !body.is_empty() {
-            request.push_str(&format!("Content-Type: {content}\r\n"));
-        }
-        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        let (address, length) = (self.address, body.len());
+        let kind = match body {
+            "" => String::new(),
+            _ => format!("Content-Type: {content}\r\n"),
+        };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{kind}Content-Length: {length}\r\n\r\n{body}"
+        );
         self.stream.get_mut().write_all(request.as_bytes())?;
         self.answer().with_context(|| format!("{method} {path}"))
     }

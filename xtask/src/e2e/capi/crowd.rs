@@ -24,10 +24,7 @@ const ONE: Duration = Duration::from_mins(6);
 const EACH: Duration = Duration::from_secs(12);
 
 /// Runs it with `count` clusters.
-///
-/// # Errors
-/// When the program does not end.
-pub(super) fn run(stage: Stage, count: u32) -> Result<Report> {
+pub(super) fn run(stage: Stage, count: u32) -> Report {
     let mut report = Report::new(stage.name);
     let patience = ONE + EACH * count;
     let mut api = stage.api();
@@ -174,6 +171,8 @@ impl Phases {
                 show(times.last())
             )
         });
-        std::iter::once(head).chain(rows).map(|line| format!("     {line}\n")).collect()
+        let lines: Vec<String> =
+            std::iter::once(head).chain(rows).map(|line| format!("     {line}")).collect();
+        lines.join("\n")
     }
 }

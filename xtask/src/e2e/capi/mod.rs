@@ -9,6 +9,7 @@
 //! and a namespace of its own.
 
 mod crowd;
+mod failures;
 mod kills;
 mod life;
 mod paths;
@@ -74,7 +75,7 @@ impl Part {
         }
     }
 
-    fn run(self, stage: Stage, args: &Args) -> Result<Report> {
+    fn run(self, stage: Stage, args: &Args) -> Report {
         match self {
             Self::Life => life::run(stage),
             Self::Crowd => crowd::run(stage, args.clusters),
@@ -109,8 +110,9 @@ pub(super) fn run(args: &Args) -> Result<Tally> {
     }
     let mut tally = Tally::default();
     for report in perform(stages, args)? {
-        tally += report.close().0;
+        tally += report.close();
     }
+    failures::tell(&management)?;
     let alive = management.check();
     if let Err(error) = &alive {
         println!("FAIL the management cluster still runs: {error:#}");
@@ -144,9 +146,7 @@ fn perform(stages: Vec<(Part, Stage)>, args: &Args) -> Result<Vec<Report>> {
             .collect();
         threads
             .into_iter()
-            .map(|thread| {
-                thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked")))
-            })
+            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread panicked")))
             .collect()
     })
 }

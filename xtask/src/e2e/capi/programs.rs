@@ -40,7 +40,7 @@ const CLUSTER_API: &[(&str, &str)] = &[
     ("sigs.k8s.io/cluster-api/version.gitMinor", "14"),
 ];
 
-/// Cluster API's core: Clusters, Machines, MachineDeployments, health checks, resource sets.
+/// Cluster API's core: clusters, machines, deployments of them, health checks, resource sets.
 pub(in crate::e2e) const CORE: &str = "core-manager";
 /// The kubeadm bootstrap provider.
 pub(in crate::e2e) const BOOTSTRAP: &str = "bootstrap-manager";

@@ -1,7 +1,7 @@
 //! The test's own infrastructure provider: machines that are nodes of the program's clusters.
 //!
-//! It keeps Cluster API's contract v1beta2 and nothing more: a TestCluster gets the address that
-//! the program gives, a TestMachine becomes a node once its bootstrap data is there, and either
+//! It keeps Cluster API's contract v1beta2 and nothing more: a `TestCluster` gets the address that
+//! the program gives, a `TestMachine` becomes a node once its bootstrap data is there, and either
 //! goes through a finalizer. It looks at everything every second, so whatever fails, such as a
 //! program that has just been killed, is tried again.
 

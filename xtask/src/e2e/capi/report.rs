@@ -11,13 +11,11 @@ use crate::tally::Tally;
 pub(super) struct Report {
     part: &'static str,
     tally: Tally,
-    /// Seconds by step.
-    times: Vec<(String, f64)>,
 }
 
 impl Report {
     pub(super) fn new(part: &'static str) -> Self {
-        Self { part, tally: Tally::default(), times: Vec::new() }
+        Self { part, tally: Tally::default() }
     }
 
     /// Does a step and says how it went; what it gives, unless it or one before it failed.
@@ -36,7 +34,6 @@ impl Report {
             Err(error) => println!("FAIL {part}: {name} ({seconds:.1} s): {error:#}"),
         }
         self.tally += Tally::one(outcome.is_ok());
-        self.times.push((name.to_owned(), seconds));
         outcome.ok()
     }
 
@@ -45,7 +42,8 @@ impl Report {
         self.tally.failed == 0
     }
 
-    pub(super) fn close(self) -> (Tally, Vec<(String, f64)>) {
-        (self.tally, self.times)
+    /// How its steps went.
+    pub(super) fn close(self) -> Tally {
+        self.tally
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
+use regex::Regex;
 use serde_json::{Value, json};
 
 use super::provider::Provider;
@@ -73,18 +74,19 @@ impl Stage {
         Ok(())
     }
 
-    /// Tells what helps after a failure, and ends the program.
-    ///
-    /// # Errors
-    /// Never; the report says how it ended.
-    pub(super) fn end(self, mut report: Report) -> Result<Report> {
+    /// Tells what was asked of the program, and what helps after a failure; ends the program.
+    pub(super) fn end(self, mut report: Report) -> Report {
         if !report.well() {
             println!("     {}: the provider's trouble: {:?}", self.name, self.provider.trouble());
             println!("the end of the program's log:\n{}", self.program.log_tail());
         }
+        match self.requests() {
+            Ok(table) => println!("{table}"),
+            Err(error) => println!("     {}: no figures of requests: {error:#}", self.name),
+        }
         drop(self.provider);
         report.step("the program ends in order", || self.program.stop());
-        Ok(report)
+        report
     }
 
     /// A cluster of its namespace.
@@ -133,6 +135,28 @@ impl Stage {
             .filter(|line| line.split(['{', ' ']).next() == Some(name))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum())
+    }
+
+    /// What was asked of the program's clusters since it was last started, the most first.
+    fn requests(&self) -> Result<String> {
+        let text = Connection::open(self.program.control())?.request("GET", "/metrics", "")?;
+        let pattern = Regex::new(concat!(
+            r#"(?m)^fakeapi_api_requests_total"#,
+            r#"\{group="(.*)",resource="(.*)",verb="(.*)"\} (\d+)$"#,
+        ))?;
+        let mut rows: Vec<(u64, String)> = pattern
+            .captures_iter(&text)
+            .map(|found| {
+                let (_, [group, resource, verb, count]) = found.extract();
+                let dot = if group.is_empty() { "" } else { "." };
+                Ok((count.parse()?, format!("{verb:<8} {resource}{dot}{group}")))
+            })
+            .collect::<Result<_>>()?;
+        rows.sort_by(|a, b| b.cmp(a));
+        let total: u64 = rows.iter().map(|(count, _)| count).sum();
+        let head = format!("     {}: {total} requests to API servers", self.name);
+        let rows = rows.into_iter().map(|(count, what)| format!("\n     {count:>8} {what}"));
+        Ok(std::iter::once(head).chain(rows).collect())
     }
 
     /// How much is in the program's data folder, in bytes.

@@ -86,18 +86,18 @@ impl Subject {
     ///
     /// # Errors
     /// When the change is refused.
-    pub(super) fn patch_control_plane(&mut self, patch: &Value) -> Result<()> {
+    pub(super) fn patch_control_plane(&mut self, change: &Value) -> Result<()> {
         let path = self.path(CONTROL_PLANE, "kubeadmcontrolplanes", &self.name);
-        self.api.patch(&path, patch).map(drop)
+        self.api.patch(&path, change).map(drop)
     }
 
-    /// Changes its MachineDeployment.
+    /// Changes its `MachineDeployment`.
     ///
     /// # Errors
     /// When the change is refused.
-    pub(super) fn patch_workers(&mut self, patch: &Value) -> Result<()> {
+    pub(super) fn patch_workers(&mut self, change: &Value) -> Result<()> {
         let path = self.path(CORE, "machinedeployments", &self.name);
-        self.api.patch(&path, patch).map(drop)
+        self.api.patch(&path, change).map(drop)
     }
 
     /// Its Machines, control planes or workers.

@@ -6,6 +6,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use crate::workspace::{has, target};
@@ -138,7 +140,7 @@ impl GoModule {
             let path = self.folder.join(name);
             digest.update(fs::read(&path).with_context(|| format!("no {}", path.display()))?);
         }
-        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(STANDARD.encode(digest.finalize()))
     }
 }
 

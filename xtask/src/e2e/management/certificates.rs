@@ -67,9 +67,10 @@ impl Authority {
         groups: &[&str],
         server: SocketAddr,
     ) -> Result<PathBuf> {
-        let organizations: String = groups.iter().map(|group| format!("/O={group}")).collect();
+        let organizations: Vec<String> = groups.iter().map(|group| format!("/O={group}")).collect();
         let file = name.replace([':', '/'], "-");
-        let pair = self.sign(&file, &format!("{organizations}/CN={name}"), "clientAuth")?;
+        let pair =
+            self.sign(&file, &format!("{}/CN={name}", organizations.concat()), "clientAuth")?;
         let user = json!({"client-certificate": pair.certificate, "client-key": pair.key});
         self.write_kubeconfig(&file, &user, server)
     }

@@ -50,6 +50,14 @@ impl Kubectl {
         self.feed(&args, objects).map(drop)
     }
 
+    /// Creates objects.
+    ///
+    /// # Errors
+    /// When one of them is refused.
+    pub(in crate::e2e) fn create(&self, objects: &[u8]) -> Result<()> {
+        self.feed(&["create", "--filename", "-", "--output", "name"], objects).map(drop)
+    }
+
     fn feed(&self, args: &[&str], input: &[u8]) -> Result<String> {
         let mut child = Command::new("kubectl")
             .arg("--kubeconfig")
@@ -146,8 +154,8 @@ impl Api {
     ///
     /// # Errors
     /// When it is refused or there is none.
-    pub(in crate::e2e) fn patch(&mut self, path: &str, patch: &Value) -> Result<Value> {
-        object("PATCH", path, &self.send("PATCH", path, MERGE, &patch.to_string())?)
+    pub(in crate::e2e) fn patch(&mut self, path: &str, change: &Value) -> Result<Value> {
+        object("PATCH", path, &self.send("PATCH", path, MERGE, &change.to_string())?)
     }
 
     /// Deletes an object; whether there was one.

@@ -93,11 +93,6 @@ impl Management {
         self.authority.kubeconfig_by_token(service_account, &token, self.control_plane.server())
     }
 
-    /// A kubeconfig of an administrator.
-    pub(super) fn kubeconfig(&self) -> &Path {
-        &self.admin
-    }
-
     /// A kubeconfig of the user `name` in these groups.
     ///
     /// # Errors

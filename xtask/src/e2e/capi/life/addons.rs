@@ -1,4 +1,4 @@
-//! What a ClusterResourceSet puts into the cluster, and keeps there.
+//! What a `ClusterResourceSet` puts into the cluster, and keeps there.
 
 use anyhow::{Context, Result, ensure};
 

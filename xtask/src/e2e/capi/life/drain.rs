@@ -32,7 +32,7 @@ pub(super) fn fill(subject: &mut Subject) -> Result<()> {
         objects.extend((0..PODS).map(|number| pod(&node, number)));
     }
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    subject.kubectl()?.apply(&serde_json::to_vec(&list)?)?;
+    subject.kubectl()?.create(&serde_json::to_vec(&list)?)?;
     until(SOON, || {
         let pods = pods(subject)?;
         let running = pods.iter().filter(|pod| pod["status"]["phase"] == "Running").count();

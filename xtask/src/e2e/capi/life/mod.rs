@@ -40,10 +40,7 @@ fn patience(machines: u32) -> Duration {
 }
 
 /// Runs it from birth to death.
-///
-/// # Errors
-/// When the program does not end.
-pub(super) fn run(stage: Stage) -> Result<Report> {
+pub(super) fn run(stage: Stage) -> Report {
     let mut report = Report::new(stage.name);
     let mut subject = stage.subject("one");
     grow(&mut report, &stage, &mut subject);

@@ -9,7 +9,7 @@ use crate::e2e::capi::report::Report;
 use crate::e2e::capi::subject::{Size, Subject};
 use crate::e2e::capi::wait::until;
 
-/// The tag of CoreDNS that kubeadm of the new version deploys.
+/// The tag of coredns that kubeadm of the new version deploys.
 const DNS: &str = "v1.14.2";
 
 /// Rolls control planes, then workers.
