@@ -1,6 +1,6 @@
 //! Named checks, how long each took, and what came of them.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -103,7 +103,8 @@ impl Checks {
     pub(super) fn table(&self) -> String {
         let mut text = "| phase | seconds |\n|---|---|\n".to_owned();
         for (name, took) in &self.times {
-            text.push_str(&format!("| {name} | {:.1} |\n", took.as_secs_f64()));
+            // A String takes whatever is written to it.
+            let _ = writeln!(text, "| {name} | {:.1} |", took.as_secs_f64());
         }
         text
     }

@@ -101,7 +101,7 @@ fn not_true(object: &Value, kind: &str) -> Option<String> {
 pub(super) enum Scaled {
     /// The control plane.
     ControlPlane,
-    /// The MachineDeployment.
+    /// The `MachineDeployment`.
     Workers,
 }
 
@@ -111,7 +111,7 @@ pub(super) enum Scaled {
 /// When the change is refused.
 pub(super) fn scale(api: &mut Api, plan: &Plan, what: Scaled, replicas: usize) -> Result<()> {
     let name = &plan.name;
-    let (path, patch) = match (plan.way, what) {
+    let (object, change) = match (plan.way, what) {
         (Way::Reconciler, Scaled::ControlPlane) => (
             format!("{CONTROL_PLANES}/namespaces/{name}/kubeadmcontrolplanes/{name}"),
             json!({"spec": {"replicas": replicas}}),
@@ -131,7 +131,7 @@ pub(super) fn scale(api: &mut Api, plan: &Plan, what: Scaled, replicas: usize) -
             ]}}}}),
         ),
     };
-    api.patch(&path, &patch).map(drop)
+    api.patch(&object, &change).map(drop)
 }
 
 /// What is missing until a cluster has so many control planes and workers, all of them available

@@ -45,7 +45,7 @@ impl Plan {
     /// The MAC address its host `number` boots from: one of the locally administered ones.
     pub(super) fn mac(&self, number: usize) -> String {
         let cluster: usize = self.name.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-        let bytes = [cluster >> 8, cluster, number >> 8, number].map(|n| (n & 0xff) as u8);
+        let bytes = [cluster >> 8, cluster, number >> 8, number].map(|n| n & 0xff);
         let [a, b, c, d] = bytes;
         format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
     }

@@ -1,6 +1,7 @@
 //! What the managers sent to the clusters, by their own figures.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use anyhow::Result;
 
@@ -15,7 +16,7 @@ const MANAGEMENT: &str = "127.0.0.1:";
 
 /// Requests to clusters by the manager that sent them, and by method.
 #[derive(Debug, Default)]
-pub(super) struct Traffic(BTreeMap<(&'static str, String), u64>);
+pub(super) struct Traffic(BTreeMap<(&'static str, String), f64>);
 
 impl Traffic {
     /// What these managers have sent since they began.
@@ -42,10 +43,10 @@ impl Traffic {
                 Some(value.split_once('"')?.0)
             };
             let (Some(host), Some(method)) = (label("host"), label("method")) else { continue };
-            // Counts are whole numbers, which are written as floats once they are large.
+            // Whole numbers, which are written as floats once they are large.
             let Ok(count) = count.parse::<f64>() else { continue };
             if !host.starts_with(MANAGEMENT) {
-                *self.0.entry((manager, method.to_owned())).or_default() += count.round() as u64;
+                *self.0.entry((manager, method.to_owned())).or_default() += count;
             }
         }
     }
@@ -54,7 +55,8 @@ impl Traffic {
     pub(super) fn table(&self) -> String {
         let mut text = "| requests to clusters by | method | number |\n|---|---|---|\n".to_owned();
         for ((manager, method), count) in &self.0 {
-            text.push_str(&format!("| {manager} | {method} | {count} |\n"));
+            // A String takes whatever is written to it.
+            let _ = writeln!(text, "| {manager} | {method} | {count:.0} |");
         }
         text
     }
