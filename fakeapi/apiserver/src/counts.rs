@@ -164,7 +164,9 @@ mod tests {
             let found = catalog.resource(&request.group, &request.version, &request.resource);
             counts.resource(found.unwrap(), &request);
         }
-        ["/", "/", "/apis", "/version"].into_iter().for_each(|path| counts.document(path));
+        for path in ["/", "/", "/apis", "/version"] {
+            counts.document(path);
+        }
         let read = counts.read();
         let read: Vec<_> =
             read.iter().map(|c| (&*c.group, &*c.resource, c.verb, c.count)).collect();
