@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 use super::call::{Etcd, member};
 use super::generated::etcdserverpb as pb;
 use super::generated::etcdserverpb::auth_server::Auth;
+use super::member::Agreement;
 use super::status;
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -15,7 +16,7 @@ const AUTH_REVISION: u64 = 1;
 
 /// Answers what all members agree to refuse.
 async fn refuse<T, U>(request: &Request<T>, why: fn() -> Status) -> Answer<U> {
-    member(request)?.agree(request.metadata()).await?;
+    member(request)?.agree(request.metadata(), Agreement::Proposal).await?;
     Err(why())
 }
 
@@ -25,7 +26,7 @@ impl Auth for Etcd {
         &self,
         request: Request<pb::AuthStatusRequest>,
     ) -> Answer<pb::AuthStatusResponse> {
-        let moment = member(&request)?.agree(request.metadata()).await?;
+        let moment = member(&request)?.agree(request.metadata(), Agreement::Proposal).await?;
         Ok(Response::new(pb::AuthStatusResponse {
             header: Some(moment.header()),
             enabled: false,
@@ -37,7 +38,7 @@ impl Auth for Etcd {
         &self,
         request: Request<pb::AuthDisableRequest>,
     ) -> Answer<pb::AuthDisableResponse> {
-        let moment = member(&request)?.agree(request.metadata()).await?;
+        let moment = member(&request)?.agree(request.metadata(), Agreement::Proposal).await?;
         Ok(Response::new(pb::AuthDisableResponse { header: Some(moment.header()) }))
     }
 
@@ -45,7 +46,7 @@ impl Auth for Etcd {
         &self,
         request: Request<pb::AuthUserListRequest>,
     ) -> Answer<pb::AuthUserListResponse> {
-        let moment = member(&request)?.agree(request.metadata()).await?;
+        let moment = member(&request)?.agree(request.metadata(), Agreement::Proposal).await?;
         let header = Some(moment.header());
         Ok(Response::new(pb::AuthUserListResponse { header, users: Vec::new() }))
     }
@@ -54,7 +55,7 @@ impl Auth for Etcd {
         &self,
         request: Request<pb::AuthRoleListRequest>,
     ) -> Answer<pb::AuthRoleListResponse> {
-        let moment = member(&request)?.agree(request.metadata()).await?;
+        let moment = member(&request)?.agree(request.metadata(), Agreement::Proposal).await?;
         let header = Some(moment.header());
         Ok(Response::new(pb::AuthRoleListResponse { header, roles: Vec::new() }))
     }
@@ -147,6 +148,7 @@ impl Auth for Etcd {
         &self,
         request: Request<pb::AuthenticateRequest>,
     ) -> Answer<pb::AuthenticateResponse> {
-        refuse(&request, status::auth_not_enabled).await
+        member(&request)?.agree(request.metadata(), Agreement::Read).await?;
+        Err(status::auth_not_enabled())
     }
 }

@@ -9,9 +9,9 @@ use super::generated::etcdserverpb::{
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
     MemberUpdateRequest, MemberUpdateResponse,
 };
-use super::member::Moment;
+use super::member::{Agreement, Moment};
 use super::status;
-use crate::cluster::members::{Member as Entry, MemberChange, Members};
+use crate::cluster::members::{Member as Entry, MemberChange, Members, Refused};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -35,8 +35,22 @@ async fn change<T>(
     change: impl FnOnce(&T) -> MemberChange,
 ) -> Result<(Moment, Members), Status> {
     let member = member(request)?;
-    let moment = member.agree(request.metadata()).await?;
-    let members = member.backing.change(change(request.get_ref())).await?;
+    let change = change(request.get_ref());
+    let moment = member.admit(request.metadata(), false)?;
+    if moment.view.members.leader.is_none() {
+        // A member looks by itself whether a quorum would be left, before it asks for agreement.
+        let looked = moment.view.members.check(&change);
+        if let Err(why @ (Refused::NotEnoughStarted | Refused::Unhealthy)) = looked {
+            return Err(why.into());
+        }
+    }
+    let agreement = match &change {
+        // Only the leader knows how far a learner is.
+        MemberChange::Promote { .. } => Agreement::Forward,
+        _ => Agreement::Reconfiguration,
+    };
+    let moment = member.agree(request.metadata(), agreement).await?;
+    let members = member.backing.change(change).await?;
     Ok((moment, members))
 }
 
@@ -100,7 +114,7 @@ impl Cluster for Etcd {
     async fn member_list(&self, request: Request<MemberListRequest>) -> Answer<MemberListResponse> {
         let member = member(&request)?;
         let moment = if request.get_ref().linearizable {
-            member.agree(request.metadata()).await?
+            member.agree(request.metadata(), Agreement::Read).await?
         } else {
             member.admit(request.metadata(), false)?
         };

@@ -17,8 +17,8 @@ use super::generated::etcdserverpb::kv_server::Kv;
 use super::generated::etcdserverpb::range_request::{SortOrder, SortTarget};
 use super::generated::mvccpb::KeyValue;
 use super::keys::{Place, Range, places};
-use super::member::signed;
-use super::status;
+use super::member::{Agreement, signed};
+use super::{status, txn};
 
 /// A key and what is kept under it.
 struct Found {
@@ -117,7 +117,8 @@ fn prune(found: &mut Vec<Found>, asked: &pb::RangeRequest) {
     });
 }
 
-fn check(asked: &pb::RangeRequest) -> Result<(), Status> {
+/// Refuses a range that etcd would not look for.
+pub(super) fn check(asked: &pb::RangeRequest) -> Result<(), Status> {
     if asked.key.is_empty() {
         return Err(status::empty_key());
     }
@@ -126,27 +127,68 @@ fn check(asked: &pb::RangeRequest) -> Result<(), Status> {
     if known { Ok(()) } else { Err(status::bad_sort()) }
 }
 
-fn range(member: &Member, asked: &pb::RangeRequest, now: u64) -> Result<pb::RangeResponse, Status> {
-    let wanted = u64::try_from(asked.revision).unwrap_or_default();
-    let storage = member.backing.storage();
-    let newest = storage.revision().max(now);
-    if wanted > newest {
-        return Err(status::future_revision());
+/// Refuses a write that etcd would not make.
+pub(super) fn check_put(asked: &pb::PutRequest) -> Result<(), Status> {
+    if asked.key.is_empty() {
+        return Err(status::empty_key());
     }
-    let at = if wanted == 0 { storage.revision() } else { wanted };
-    let places = places(member.backing.catalog());
-    let mut found = find(&*storage, &places, &Range::new(&asked.key, &asked.range_end), at)?;
-    let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
-    if asked.count_only {
-        return Ok(pb::RangeResponse { count, ..pb::RangeResponse::default() });
+    if asked.ignore_value && !asked.value.is_empty() {
+        return Err(status::value_provided());
     }
-    prune(&mut found, asked);
-    sort(&mut found, asked);
-    let limit = usize::try_from(asked.limit).ok().filter(|limit| *limit > 0);
-    let more = limit.is_some_and(|limit| found.len() > limit);
-    found.truncate(limit.unwrap_or(usize::MAX));
-    let pairs = found.into_iter().map(|Found { key, object }| pair(key, &object, !asked.keys_only));
-    Ok(pb::RangeResponse { header: None, kvs: pairs.collect(), more, count })
+    if asked.ignore_lease && asked.lease != 0 {
+        return Err(status::lease_provided());
+    }
+    Ok(())
+}
+
+/// The keys as they are at one revision.
+pub(super) struct Reading {
+    storage: Arc<dyn Storage>,
+    places: Vec<Place>,
+    pub(super) revision: u64,
+}
+
+impl Reading {
+    /// The keys as they are now.
+    pub(super) fn now(member: &Member) -> Self {
+        let storage = member.backing.storage();
+        let revision = storage.revision();
+        Self { storage, places: places(member.backing.catalog()), revision }
+    }
+
+    /// What lies in a range, in the order of the keys.
+    pub(super) fn all(
+        &self,
+        key: &[u8],
+        end: &[u8],
+        with_values: bool,
+    ) -> Result<Vec<KeyValue>, Status> {
+        let found = find(&*self.storage, &self.places, &Range::new(key, end), self.revision)?;
+        Ok(found.into_iter().map(|found| pair(found.key, &found.object, with_values)).collect())
+    }
+
+    /// What a client wants to know of a range.
+    pub(super) fn range(&self, asked: &pb::RangeRequest) -> Result<pb::RangeResponse, Status> {
+        let wanted = u64::try_from(asked.revision).unwrap_or_default();
+        if wanted > self.revision {
+            return Err(status::future_revision());
+        }
+        let at = if wanted == 0 { self.revision } else { wanted };
+        let range = Range::new(&asked.key, &asked.range_end);
+        let mut found = find(&*self.storage, &self.places, &range, at)?;
+        let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
+        if asked.count_only {
+            return Ok(pb::RangeResponse { count, ..pb::RangeResponse::default() });
+        }
+        prune(&mut found, asked);
+        sort(&mut found, asked);
+        let limit = usize::try_from(asked.limit).ok().filter(|limit| *limit > 0);
+        let more = limit.is_some_and(|limit| found.len() > limit);
+        found.truncate(limit.unwrap_or(usize::MAX));
+        let with_values = !asked.keys_only;
+        let pairs = found.into_iter().map(|found| pair(found.key, &found.object, with_values));
+        Ok(pb::RangeResponse { header: None, kvs: pairs.collect(), more, count })
+    }
 }
 
 #[tonic::async_trait]
@@ -160,10 +202,11 @@ impl Kv for Etcd {
         let moment = if request.get_ref().serializable {
             member.admit(request.metadata(), true)?
         } else {
-            member.agree(request.metadata()).await?
+            member.agree(request.metadata(), Agreement::Read).await?
         };
-        let mut answer = range(&member, request.get_ref(), moment.view.revision)?;
-        answer.header = Some(member.now().unwrap_or(moment).header());
+        let reading = Reading::now(&member);
+        let mut answer = reading.range(request.get_ref())?;
+        answer.header = Some(moment.header_at(reading.revision));
         Ok(Response::new(answer))
     }
 
@@ -171,10 +214,8 @@ impl Kv for Etcd {
         &self,
         request: Request<pb::PutRequest>,
     ) -> Result<Response<pb::PutResponse>, Status> {
-        member(&request)?.agree(request.metadata()).await?;
-        if request.get_ref().key.is_empty() {
-            return Err(status::empty_key());
-        }
+        check_put(request.get_ref())?;
+        member(&request)?.agree(request.metadata(), Agreement::Proposal).await?;
         Err(status::read_only())
     }
 
@@ -182,10 +223,10 @@ impl Kv for Etcd {
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        member(&request)?.agree(request.metadata()).await?;
         if request.get_ref().key.is_empty() {
             return Err(status::empty_key());
         }
+        member(&request)?.agree(request.metadata(), Agreement::Proposal).await?;
         Err(status::read_only())
     }
 
@@ -193,15 +234,23 @@ impl Kv for Etcd {
         &self,
         request: Request<pb::TxnRequest>,
     ) -> Result<Response<pb::TxnResponse>, Status> {
-        member(&request)?.agree(request.metadata()).await?;
-        Err(status::read_only())
+        let (member, asked) = (member(&request)?, request.get_ref());
+        txn::check(asked)?;
+        let moment = match txn::agreement(asked) {
+            None => member.admit(request.metadata(), false)?,
+            Some(agreement) => member.agree(request.metadata(), agreement).await?,
+        };
+        let reading = Reading::now(&member);
+        let mut answer = txn::answer(&reading, asked)?;
+        answer.header = Some(moment.header_at(reading.revision));
+        Ok(Response::new(answer))
     }
 
     async fn compact(
         &self,
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
-        member(&request)?.agree(request.metadata()).await?;
+        member(&request)?.agree(request.metadata(), Agreement::Proposal).await?;
         Err(status::read_only())
     }
 }

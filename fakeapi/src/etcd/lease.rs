@@ -13,6 +13,7 @@ use super::generated::etcdserverpb::{
     LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse,
     LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
 };
+use super::member::Agreement;
 use super::status;
 
 #[tonic::async_trait]
@@ -21,7 +22,7 @@ impl Lease for Etcd {
         &self,
         request: Request<LeaseGrantRequest>,
     ) -> Result<Response<LeaseGrantResponse>, Status> {
-        member(&request)?.agree(request.metadata()).await?;
+        member(&request)?.agree(request.metadata(), Agreement::Proposal).await?;
         Err(status::read_only())
     }
 
@@ -29,7 +30,7 @@ impl Lease for Etcd {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        member(&request)?.agree(request.metadata()).await?;
+        member(&request)?.agree(request.metadata(), Agreement::Proposal).await?;
         Err(status::lease_not_found())
     }
 
@@ -42,10 +43,15 @@ impl Lease for Etcd {
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         let (member, draining) = (member(&request)?, draining(&request));
         member.admit(request.metadata(), false)?;
-        let answers = request.into_inner().map(move |asked| {
-            let (id, moment) = (asked?.id, member.now()?);
-            // A lease that is not there has no time left.
-            Ok(LeaseKeepAliveResponse { header: Some(moment.header()), id, ttl: 0 })
+        let metadata = request.metadata().clone();
+        let answers = request.into_inner().then(move |asked| {
+            let (member, metadata) = (member.clone(), metadata.clone());
+            async move {
+                let id = asked?.id;
+                let moment = member.agree(&metadata, Agreement::Forward).await?;
+                // A lease that is not there has no time left.
+                Ok(LeaseKeepAliveResponse { header: Some(moment.header()), id, ttl: 0 })
+            }
         });
         let end = async move {
             match draining {
@@ -60,7 +66,7 @@ impl Lease for Etcd {
         &self,
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
-        let moment = member(&request)?.agree(request.metadata()).await?;
+        let moment = member(&request)?.agree(request.metadata(), Agreement::Forward).await?;
         Ok(Response::new(LeaseTimeToLiveResponse {
             header: Some(moment.header()),
             id: request.get_ref().id,
@@ -73,7 +79,7 @@ impl Lease for Etcd {
         &self,
         request: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
-        let moment = member(&request)?.agree(request.metadata()).await?;
+        let moment = member(&request)?.admit(request.metadata(), false)?;
         Ok(Response::new(LeaseLeasesResponse { header: Some(moment.header()), leases: Vec::new() }))
     }
 }

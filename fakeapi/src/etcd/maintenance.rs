@@ -15,7 +15,7 @@ use super::generated::etcdserverpb::{
     HashResponse, MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest, SnapshotResponse,
     StatusRequest, StatusResponse,
 };
-use super::member::{Moment, signed};
+use super::member::{Agreement, Moment, REQUEST_TIMEOUT, signed};
 use super::{View, status};
 use crate::cluster::members::{Alarm, MemberChange};
 
@@ -124,7 +124,7 @@ impl Maintenance for Etcd {
 
     async fn alarm(&self, request: Request<AlarmRequest>) -> Answer<AlarmResponse> {
         let member = member(&request)?;
-        let moment = member.agree(request.metadata()).await?;
+        let moment = member.agree(request.metadata(), Agreement::Proposal).await?;
         let asked = request.get_ref();
         let wanted = match asked.alarm() {
             AlarmType::None => None,
@@ -196,7 +196,7 @@ impl Maintenance for Etcd {
         let target = moment.view.members.get(id);
         if target.is_some_and(|target| !target.running && !target.learner) {
             // Raft waits for one that is down until the request is too old.
-            member.wait().await;
+            member.wait(REQUEST_TIMEOUT).await;
             return Err(status::transfer_timed_out());
         }
         member.backing.change(MemberChange::Lead { id }).await?;
@@ -205,27 +205,30 @@ impl Maintenance for Etcd {
 
     async fn downgrade(&self, request: Request<DowngradeRequest>) -> Answer<DowngradeResponse> {
         let member = member(&request)?;
-        let moment = member.agree(request.metadata()).await?;
+        member.admit(request.metadata(), false)?;
+        let asked = request.get_ref();
+        let target = match asked.action() {
+            DowngradeAction::Validate | DowngradeAction::Enable => {
+                Some(minor(&asked.version).ok_or_else(status::bad_version_format)?)
+            }
+            DowngradeAction::Cancel => None,
+        };
+        let moment = match member.agree(request.metadata(), Agreement::Read).await {
+            // etcd only logs that it could not cancel.
+            Err(_) if target.is_none() => member.now()?,
+            agreed => agreed?,
+        };
         let version = member.backing.etcd_version(&member.node);
-        match request.get_ref().action() {
-            DowngradeAction::Validate => {
-                let target =
-                    minor(&request.get_ref().version).ok_or_else(status::bad_version_format)?;
-                let is = minor(&version).ok_or_else(status::bad_version_format)?;
-                if target.0 != is.0 || target.1 + 1 != is.1 {
-                    return Err(status::bad_target_version());
-                }
-                let version = format!("{}.{}", is.0, is.1);
-                Ok(Response::new(DowngradeResponse { header: Some(moment.header()), version }))
-            }
-            DowngradeAction::Enable => Err(status::no_database("a downgrade")),
-            // There is none to cancel, which is no error.
-            DowngradeAction::Cancel => {
-                let is = minor(&version).ok_or_else(status::bad_version_format)?;
-                let version = format!("{}.{}", is.0, is.1);
-                Ok(Response::new(DowngradeResponse { header: Some(moment.header()), version }))
-            }
+        let is = minor(&version).ok_or_else(status::bad_version_format)?;
+        if target.is_some_and(|target| target.0 != is.0 || target.1 + 1 != is.1) {
+            return Err(status::bad_target_version());
         }
+        if asked.action() == DowngradeAction::Enable {
+            return Err(status::no_database("a downgrade"));
+        }
+        // There is none to cancel, which is no error.
+        let version = format!("{}.{}", is.0, is.1);
+        Ok(Response::new(DowngradeResponse { header: Some(moment.header()), version }))
     }
 }
 

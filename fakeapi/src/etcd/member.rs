@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
@@ -21,7 +22,13 @@ use crate::cluster::members::{Member as Entry, MemberChange, Members};
 use crate::serve::{BoxError, ConnectionCount, Peer, RequestBody, Tenant};
 
 /// How long a request waits for a leader: etcd's `ReqTimeout` with its default election timeout.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(7);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// How long a change of the members waits whose client says no deadline; etcd waits for ever.
+const RECONFIGURATION_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// How often one that waits looks for a leader.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The cluster behind a member.
 pub trait Backing: Send + Sync + 'static {
@@ -87,6 +94,60 @@ pub(super) struct Moment {
     pub(super) own: Entry,
 }
 
+/// What a call needs a leader for, which decides how it fails without one
+/// (`etcdserver/v3_server.go` and `configure` in `etcdserver/server.go`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Agreement {
+    /// To know that what it reads is the newest.
+    Read,
+    /// To have a request applied by all.
+    Proposal,
+    /// To have the members changed: the only one that waits as long as its client does.
+    Reconfiguration,
+    /// To be answered by the leader in the member's place.
+    Forward,
+}
+
+impl Agreement {
+    fn patience(self, metadata: &MetadataMap) -> Duration {
+        match self {
+            Self::Reconfiguration => {
+                let asked = metadata.get("grpc-timeout").and_then(|text| text.to_str().ok());
+                asked.and_then(grpc_timeout).unwrap_or(Duration::MAX).min(RECONFIGURATION_TIMEOUT)
+            }
+            Self::Read | Self::Proposal | Self::Forward => REQUEST_TIMEOUT,
+        }
+    }
+
+    fn refusal(self) -> Status {
+        match self {
+            Self::Read => status::timed_out(),
+            Self::Proposal | Self::Reconfiguration => status::deadline_exceeded(),
+            Self::Forward => status::no_leader(),
+        }
+    }
+}
+
+/// The time that a client of gRPC gives, as its protocol writes it: `20S`, `1500m`.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    /// The protocol allows no more.
+    const MAX_DIGITS: usize = 8;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > MAX_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_hours(number)),
+        "M" => Some(Duration::from_mins(number)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
 impl Member {
     /// The member on a node.
     pub fn new(backing: Arc<dyn Backing>, node: &str, door: Door) -> Self {
@@ -124,21 +185,30 @@ impl Member {
         Ok(moment)
     }
 
-    /// The same for a call that the members must agree upon: without a leader it waits, and then
-    /// fails.
-    pub(super) async fn agree(&self, metadata: &MetadataMap) -> Result<Moment, Status> {
-        let moment = self.admit(metadata, false)?;
-        if moment.view.members.leader.is_some() {
-            return Ok(moment);
+    /// The same for a call that needs a leader: without one it waits for as long as etcd does, and
+    /// then fails.
+    pub(super) async fn agree(
+        &self,
+        metadata: &MetadataMap,
+        agreement: Agreement,
+    ) -> Result<Moment, Status> {
+        let mut moment = self.admit(metadata, false)?;
+        let until = Instant::now() + agreement.patience(metadata);
+        while moment.view.members.leader.is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.backing.end().is_cancelled() {
+                return Err(agreement.refusal());
+            }
+            self.wait(left.min(LOOK_AGAIN)).await;
+            moment = self.now()?;
         }
-        self.wait().await;
-        Err(status::timed_out())
+        Ok(moment)
     }
 
-    /// Waits as long as etcd does for what does not come.
-    pub(super) async fn wait(&self) {
+    /// Lets time pass, unless the cluster ends.
+    pub(super) async fn wait(&self, time: Duration) {
         tokio::select! {
-            () = tokio::time::sleep(REQUEST_TIMEOUT) => {}
+            () = tokio::time::sleep(time) => {}
             () = self.backing.end().cancelled() => {}
         }
     }
@@ -195,5 +265,20 @@ impl Tenant for Member {
         request: Request<RequestBody>,
     ) -> Response<Body> {
         call::answer(self, request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_grpc_writes_them() {
+        assert_eq!(grpc_timeout("20S"), Some(Duration::from_secs(20)));
+        assert_eq!(grpc_timeout("1500m"), Some(Duration::from_millis(1500)));
+        assert_eq!(grpc_timeout("99999999H"), Some(Duration::from_hours(99_999_999)));
+        for wrong in ["", "S", "1", "-1S", "+1S", "1s", "123456789S", "1é"] {
+            assert_eq!(grpc_timeout(wrong), None, "{wrong}");
+        }
     }
 }

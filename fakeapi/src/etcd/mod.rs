@@ -4,7 +4,7 @@
 //! here answer for whichever member a connection went to.
 //!
 //! Follow a call in this order: `call` finds the member and the service, `cluster`,
-//! `maintenance`, `kv`, `watch`, `lease` and `auth` answer, `status` is how they refuse. What
+//! `maintenance`, `kv` and `txn`, `watch`, `lease` and `auth` answer, `status` is how they refuse. What
 //! stands behind a member is a [`Backing`].
 
 mod auth;
@@ -18,6 +18,7 @@ mod maintenance;
 mod member;
 mod probe;
 mod status;
+mod txn;
 mod watch;
 
 pub use member::{Backing, Door, Member};

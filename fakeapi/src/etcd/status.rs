@@ -20,6 +20,11 @@ pub(super) fn timed_out() -> Status {
     etcd(Code::Unavailable, "request timed out")
 }
 
+/// A proposal that no leader took in time: it ends as its context in etcd does.
+pub(super) fn deadline_exceeded() -> Status {
+    Status::deadline_exceeded("context deadline exceeded")
+}
+
 /// A request to a member whose process is gone.
 pub(super) fn stopped() -> Status {
     etcd(Code::Unavailable, "server stopped")
@@ -52,6 +57,23 @@ pub(super) fn empty_key() -> Status {
 
 pub(super) fn bad_sort() -> Status {
     etcd(Code::InvalidArgument, "invalid sort option")
+}
+
+pub(super) fn value_provided() -> Status {
+    etcd(Code::InvalidArgument, "value is provided")
+}
+
+pub(super) fn lease_provided() -> Status {
+    etcd(Code::InvalidArgument, "lease is provided")
+}
+
+/// A transaction with an operation that says nothing.
+pub(super) fn empty_operation() -> Status {
+    etcd(Code::InvalidArgument, "key not found")
+}
+
+pub(super) fn too_many_operations() -> Status {
+    etcd(Code::InvalidArgument, "too many operations in txn request")
 }
 
 /// What a client also reads as the reason of a watch that ends so.

@@ -255,9 +255,131 @@ async fn without_a_majority_nobody_leads() {
     let asked = pb::MemberListRequest { linearizable: false };
     assert_eq!(members.member_list(asked).await.unwrap().get_ref().members.len(), 3);
 
+    let deadline = (Code::DeadlineExceeded, "context deadline exceeded");
+    let began = tokio::time::Instant::now();
+    let refused = left.alarm(pb::AlarmRequest::default()).await.unwrap_err();
+    assert_eq!(told(&refused), deadline, "what is to be applied waits as long as etcd does");
+    assert_eq!(began.elapsed().as_secs(), 7);
+    let gone = list.get_ref().members.iter().find(|member| member.name == "cp-1").unwrap().id;
+    let mut asked = tonic::Request::new(pb::MemberRemoveRequest { id: gone });
+    asked.set_timeout(Duration::from_secs(20));
+    let began = tokio::time::Instant::now();
+    let refused = members.member_remove(asked).await.unwrap_err();
+    assert_eq!(told(&refused), deadline, "a change of the members as long as its client does");
+    assert_eq!(began.elapsed().as_secs(), 20);
+    let own = list.get_ref().members.iter().find(|member| member.name == "cp-2").unwrap().id;
+    let began = tokio::time::Instant::now();
+    let refused = members.member_remove(pb::MemberRemoveRequest { id: own }).await.unwrap_err();
+    assert_eq!(told(&refused), (Code::Unavailable, "etcdserver: unhealthy cluster"));
+    assert_eq!(began.elapsed().as_secs(), 0, "what it can see by itself it says at once");
+
+    // A leader that comes while a request waits answers it.
+    let mut waits = site.members("cp-2").await;
+    let waiting = tokio::spawn(async move {
+        waits.member_list(pb::MemberListRequest { linearizable: true }).await
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!waiting.is_finished());
+
     site.fare("cp-0", MemberHealth::Healthy).await;
     let status = left.status(pb::StatusRequest {}).await.unwrap().into_inner();
     assert_ne!(status.leader, 0, "two of three are a majority again");
+    assert_eq!(waiting.await.unwrap().unwrap().get_ref().members.len(), 3);
+}
+
+#[tokio::test]
+async fn transactions_read_what_their_comparisons_lead_to() {
+    use pb::compare::{CompareResult, CompareTarget, TargetUnion};
+    use pb::request_op::Request as Operation;
+    let site = site(1).await;
+    let channel = channel(&site.cluster, &site.within, "cp-0").await;
+    let mut kv = KvClient::with_origin(channel, origin("cp-0"));
+    let operation = |operation| pb::RequestOp { request: Some(operation) };
+    let get = |key: &str| {
+        let key = key.to_owned().into();
+        operation(Operation::RequestRange(pb::RangeRequest { key, ..Default::default() }))
+    };
+    let put = |key: &str| {
+        let key = key.to_owned().into();
+        operation(Operation::RequestPut(pb::PutRequest { key, ..Default::default() }))
+    };
+    let compare = |key: &str, result: CompareResult, target: CompareTarget, union| pb::Compare {
+        result: result.into(),
+        target: target.into(),
+        key: key.to_owned().into(),
+        target_union: Some(union),
+        ..Default::default()
+    };
+    let node = "/registry/minions/cp-0";
+    let Some(found) = kv.range(range_of(node)).await.unwrap().into_inner().kvs.pop() else {
+        panic!("the node is not there")
+    };
+    let (equal, greater) = (CompareResult::Equal, CompareResult::Greater);
+    let at =
+        |revision| compare(node, equal, CompareTarget::Mod, TargetUnion::ModRevision(revision));
+    let of_value = |value: &[u8]| {
+        let value = TargetUnion::Value(value.to_vec().into());
+        compare(node, equal, CompareTarget::Value, value)
+    };
+    for (holds, comparison) in [
+        (true, at(found.mod_revision)),
+        (false, at(found.mod_revision + 1)),
+        (true, compare(node, greater, CompareTarget::Create, TargetUnion::CreateRevision(0))),
+        (true, compare(node, equal, CompareTarget::Version, TargetUnion::Version(1))),
+        (true, compare(node, equal, CompareTarget::Lease, TargetUnion::Lease(0))),
+        (true, of_value(&found.value)),
+        (false, of_value(b"x")),
+        (false, compare("/x", greater, CompareTarget::Mod, TargetUnion::ModRevision(0))),
+        (
+            true,
+            pb::Compare {
+                range_end: "/registry/pods0".into(),
+                ..compare(
+                    "/registry/pods/",
+                    greater,
+                    CompareTarget::Mod,
+                    TargetUnion::ModRevision(0),
+                )
+            },
+        ),
+    ] {
+        let told = format!("{comparison:?}");
+        let asked = pb::TxnRequest {
+            compare: vec![comparison],
+            success: vec![get(node)],
+            failure: vec![get("/x"), get(node)],
+        };
+        let answer = kv.txn(asked).await.unwrap().into_inner();
+        assert_eq!(answer.succeeded, holds, "{told}");
+        assert_eq!(answer.responses.len(), if holds { 1 } else { 2 }, "{told}");
+        let Some(pb::ResponseOp { response: Some(pb::response_op::Response::ResponseRange(last)) }) =
+            answer.responses.last()
+        else {
+            panic!("{told}: {:?}", answer.responses)
+        };
+        assert_eq!(last.kvs, std::slice::from_ref(&found), "{told}");
+    }
+
+    // As kube-apiserver creates what is there already, and what is not.
+    let create = |key: &str| pb::TxnRequest {
+        compare: vec![compare(key, equal, CompareTarget::Mod, TargetUnion::ModRevision(0))],
+        success: vec![put(key)],
+        failure: vec![get(key)],
+    };
+    let answer = kv.txn(create(node)).await.unwrap().into_inner();
+    assert!(!answer.succeeded);
+    let refused = kv.txn(create("/registry/minions/new")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let inner = operation(Operation::RequestTxn(create("/registry/minions/new")));
+    let asked = pb::TxnRequest { success: vec![get(node), inner], ..Default::default() };
+    assert_eq!(kv.txn(asked).await.unwrap_err().code(), Code::PermissionDenied);
+    let many = pb::TxnRequest { success: vec![get(node); 129], ..Default::default() };
+    let refused = kv.txn(many).await.unwrap_err();
+    assert_eq!(told(&refused).1, "etcdserver: too many operations in txn request");
+}
+
+fn range_of(key: &str) -> pb::RangeRequest {
+    pb::RangeRequest { key: key.to_owned().into(), ..pb::RangeRequest::default() }
 }
 
 #[tokio::test]
