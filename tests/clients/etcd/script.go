@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"sync"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -19,9 +22,11 @@ func (m *members) script() {
 	m.leadership(a, b, second, third)
 	m.learners(a)
 	m.reads(a)
+	m.transactions(a)
 	m.leases(a)
 	m.authentication(a)
 	m.upkeep(a, third)
+	m.writes(a)
 
 	_, err := a.MemberRemove(within(), nobody)
 	m.say("remove nobody", err, "done")
@@ -113,6 +118,12 @@ func (m *members) reads(a *clientv3.Client) {
 	m.say("get in no order", err, "done")
 	_, err = a.Put(within(), "", "x")
 	m.say("put without a key", err, "done")
+	_, err = pb.NewKVClient(a.ActiveConnection()).Put(within(),
+		&pb.PutRequest{Key: []byte("x"), Value: []byte("x"), IgnoreValue: true})
+	m.say("put a value and not", err, "done")
+	_, err = pb.NewKVClient(a.ActiveConnection()).Put(within(),
+		&pb.PutRequest{Key: []byte("x"), Lease: 1, IgnoreLease: true})
+	m.say("put with a lease and not", err, "done")
 	_, err = a.Delete(within(), "")
 	m.say("delete without a key", err, "done")
 
@@ -120,6 +131,104 @@ func (m *members) reads(a *clientv3.Client) {
 		clientv3.WithCreatedNotify())
 	created := <-watch
 	m.say("watch", created.Err(), "created %t member %t", created.Created, created.Header.MemberId != 0)
+}
+
+// writes asks for what fake members refuse on purpose.
+func (m *members) writes(a *clientv3.Client) {
+	_, err := a.Put(within(), "/fakeapi/x", "x")
+	m.say("write a key", err, "done")
+	_, err = a.Delete(within(), "/fakeapi/x")
+	m.say("write its end", err, "done")
+	_, err = a.Txn(within()).Then(clientv3.OpPut("/fakeapi/x", "x")).Commit()
+	m.say("write by a transaction", err, "done")
+	_, err = a.Compact(within(), 1)
+	m.say("write off the past", err, "done")
+	_, err = a.Grant(within(), 600)
+	m.say("write a lease", err, "done")
+	_, err = a.UserAdd(within(), "somebody", "x")
+	m.say("write a user", err, "done")
+	_, err = a.RoleAdd(within(), "something")
+	m.say("write a role", err, "done")
+}
+
+// transactions asks for what reads, or would write if its comparisons were otherwise. There are no
+// keys here that real members and fake ones have both, so all of it is about a key that is not there.
+func (m *members) transactions(a *clientv3.Client) {
+	const key = "/fakeapi/nothing"
+	get := clientv3.OpGet(key)
+	for _, compare := range []struct {
+		name    string
+		compare clientv3.Cmp
+	}{
+		{"version = 0", clientv3.Compare(clientv3.Version(key), "=", 0)},
+		{"version > 0", clientv3.Compare(clientv3.Version(key), ">", 0)},
+		{"version < 1", clientv3.Compare(clientv3.Version(key), "<", 1)},
+		{"modified != 0", clientv3.Compare(clientv3.ModRevision(key), "!=", 0)},
+		{"created = 0", clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
+		{"lease = 0", clientv3.Compare(clientv3.LeaseValue(key), "=", 0)},
+		{"value = nothing", clientv3.Compare(clientv3.Value(key), "=", "")},
+		{"value != x", clientv3.Compare(clientv3.Value(key), "!=", "x")},
+		{"none of all under it", clientv3.Compare(clientv3.CreateRevision(key), "=", 0).WithPrefix()},
+	} {
+		answer, err := a.Txn(within()).If(compare.compare).Then(get, get).Else(get).Commit()
+		m.transaction("if "+compare.name, answer, err)
+	}
+	// So kube-apiserver writes what it believes to be there.
+	answer, err := a.Txn(within()).If(clientv3.Compare(clientv3.ModRevision(key), "=", 7)).
+		Then(clientv3.OpPut(key, "x")).Else(get).Commit()
+	m.transaction("if there write else read", answer, err)
+	inner := clientv3.OpTxn([]clientv3.Cmp{clientv3.Compare(clientv3.Version(key), ">", 0)},
+		nil, []clientv3.Op{get})
+	answer, err = a.Txn(within()).Then(inner, get).Commit()
+	m.transaction("transaction in a transaction", answer, err)
+	answer, err = a.Txn(within()).Commit()
+	m.transaction("transaction of nothing", answer, err)
+	answer, err = a.Txn(within()).Then(clientv3.OpGet(key, clientv3.WithRev(1<<40))).Commit()
+	m.transaction("transaction of the future", answer, err)
+	answer, err = a.Txn(within()).Then(clientv3.OpGet("")).Commit()
+	m.transaction("transaction without a key", answer, err)
+	answer, err = a.Txn(within()).Then(clientv3.OpDelete("")).Commit()
+	m.transaction("transaction that deletes nothing", answer, err)
+	answer, err = a.Txn(within()).If(clientv3.Compare(clientv3.Version(""), "=", 0)).Commit()
+	m.transaction("comparison without a key", answer, err)
+	gets := make([]clientv3.Op, 129)
+	for number := range gets {
+		gets[number] = get
+	}
+	_, err = a.Txn(within()).Then(gets...).Commit()
+	m.say("transaction of too much", err, "done")
+	answer, err = a.Txn(within()).Then(gets[:127]...).Else(inner).Commit()
+	if err == nil {
+		answer.Responses = answer.Responses[:1]
+	}
+	m.transaction("transaction of much", answer, err)
+	_, err = a.Txn(within()).Then(gets[:128]...).Else(inner).Commit()
+	m.say("transaction of too much with another", err, "done")
+	_, err = pb.NewKVClient(a.ActiveConnection()).Txn(within(),
+		&pb.TxnRequest{Failure: []*pb.RequestOp{{}}})
+	m.say("transaction that says nothing", err, "done")
+}
+
+func (m *members) transaction(step string, answer *clientv3.TxnResponse, err error) {
+	if err != nil {
+		m.say(step, err, "")
+		return
+	}
+	m.say(step, nil, "%s; %s", m.header(answer.Header), parts((*pb.TxnResponse)(answer)))
+}
+
+func parts(answer *pb.TxnResponse) string {
+	text := fmt.Sprint(answer.Succeeded)
+	for _, part := range answer.Responses {
+		if inner := part.GetResponseTxn(); inner != nil {
+			text += fmt.Sprintf(" (revision %t %s)", inner.GetHeader().GetRevision() > 0, parts(inner))
+			continue
+		}
+		found := part.GetResponseRange()
+		header := found.GetHeader()
+		text += fmt.Sprintf(" count %d revision %t member %t", found.GetCount(), header.GetRevision() > 0, header.GetMemberId() != 0)
+	}
+	return text
 }
 
 func (m *members) leases(a *clientv3.Client) {
@@ -215,32 +324,210 @@ func (m *members) upkeep(a *clientv3.Client, third string) {
 	m.alarms("alarms disarmed")
 }
 
-// alone asks a member that has lost the others, and its leader with them.
+// What is asked of a member alone: a name, and how.
+type question struct {
+	step string
+	ask  func(context.Context) error
+}
+
+// alone asks a member that has lost the others, and its leader with them. It is asked all at once,
+// since most answers take as long as etcd or the client is willing to wait.
 func (m *members) alone() {
-	first := m.order[0]
+	first, second := m.order[0], m.order[1]
 	a := m.clients[first]
 	m.order = m.order[:1]
 	m.status("alone")
-	calls := pb.NewClusterClient(a.ActiveConnection())
-	list, err := calls.MemberList(within(), &pb.MemberListRequest{Linearizable: false})
+	members := pb.NewClusterClient(a.ActiveConnection())
+	keys := pb.NewKVClient(a.ActiveConnection())
+	leases := pb.NewLeaseClient(a.ActiveConnection())
+	upkeep := pb.NewMaintenanceClient(a.ActiveConnection())
+	users := pb.NewAuthClient(a.ActiveConnection())
+	list, err := members.MemberList(within(), &pb.MemberListRequest{Linearizable: false})
 	if err == nil {
 		m.say("members without agreement", nil, "%s", m.listed(list.Members))
 	} else {
 		m.say("members without agreement", err, "")
 	}
-	_, err = calls.MemberList(within(), &pb.MemberListRequest{Linearizable: true})
-	m.say("members", err, "done")
-	_, err = calls.MemberList(clientv3.WithRequireLeader(within()), &pb.MemberListRequest{Linearizable: true})
-	m.say("members by a leader", err, "done")
-	_, err = pb.NewMaintenanceClient(a.ActiveConnection()).Alarm(within(), &pb.AlarmRequest{})
-	m.say("alarms", err, "done")
-	keys := pb.NewKVClient(a.ActiveConnection())
-	_, err = keys.Range(within(), &pb.RangeRequest{Key: []byte("x")})
-	m.say("get", err, "done")
-	_, err = keys.Range(within(), &pb.RangeRequest{Key: []byte("x"), Serializable: true})
-	m.say("get without agreement", err, "done")
-	_, err = a.MoveLeader(within(), nobody)
-	m.say("move", err, "done")
-	_, err = calls.MemberRemove(within(), &pb.MemberRemoveRequest{ID: m.id("cp-1")})
-	m.say("remove one that is gone", err, "done")
+	x := []byte("x")
+	read := func(serializable bool) []*pb.RequestOp {
+		return []*pb.RequestOp{{Request: &pb.RequestOp_RequestRange{
+			RequestRange: &pb.RangeRequest{Key: x, Serializable: serializable}}}}
+	}
+	nested := []*pb.RequestOp{{Request: &pb.RequestOp_RequestTxn{
+		RequestTxn: &pb.TxnRequest{Success: read(true)}}}}
+	questions := []question{
+		{"members", func(ctx context.Context) error {
+			_, err := members.MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
+			return err
+		}},
+		{"members by a leader", func(ctx context.Context) error {
+			_, err := members.MemberList(clientv3.WithRequireLeader(ctx), &pb.MemberListRequest{Linearizable: true})
+			return err
+		}},
+		{"remove one that is gone", func(ctx context.Context) error {
+			_, err := members.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: m.id(second)})
+			return err
+		}},
+		{"remove itself", func(ctx context.Context) error {
+			_, err := members.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: m.id(first)})
+			return err
+		}},
+		{"remove nobody", func(ctx context.Context) error {
+			_, err := members.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: nobody})
+			return err
+		}},
+		{"add", func(ctx context.Context) error {
+			_, err := members.MemberAdd(ctx, &pb.MemberAddRequest{PeerURLs: []string{"https://10.9.9.9:2380"}})
+			return err
+		}},
+		{"add a learner", func(ctx context.Context) error {
+			_, err := members.MemberAdd(ctx, &pb.MemberAddRequest{PeerURLs: []string{"https://10.9.9.9:2380"}, IsLearner: true})
+			return err
+		}},
+		{"update", func(ctx context.Context) error {
+			_, err := members.MemberUpdate(ctx, &pb.MemberUpdateRequest{ID: m.id(first), PeerURLs: []string{"https://10.9.9.9:2380"}})
+			return err
+		}},
+		{"promote", func(ctx context.Context) error {
+			_, err := members.MemberPromote(ctx, &pb.MemberPromoteRequest{ID: m.id(first)})
+			return err
+		}},
+		{"get", func(ctx context.Context) error {
+			_, err := keys.Range(ctx, &pb.RangeRequest{Key: x})
+			return err
+		}},
+		{"get without agreement", func(ctx context.Context) error {
+			_, err := keys.Range(ctx, &pb.RangeRequest{Key: x, Serializable: true})
+			return err
+		}},
+		{"put", func(ctx context.Context) error {
+			_, err := keys.Put(ctx, &pb.PutRequest{Key: x})
+			return err
+		}},
+		{"put without a key", func(ctx context.Context) error {
+			_, err := keys.Put(ctx, &pb.PutRequest{})
+			return err
+		}},
+		{"delete", func(ctx context.Context) error {
+			_, err := keys.DeleteRange(ctx, &pb.DeleteRangeRequest{Key: x})
+			return err
+		}},
+		{"compact", func(ctx context.Context) error {
+			_, err := keys.Compact(ctx, &pb.CompactionRequest{Revision: 1})
+			return err
+		}},
+		{"transaction that reads", func(ctx context.Context) error {
+			_, err := keys.Txn(ctx, &pb.TxnRequest{Success: read(false)})
+			return err
+		}},
+		{"transaction that reads without agreement", func(ctx context.Context) error {
+			_, err := keys.Txn(ctx, &pb.TxnRequest{Success: read(true)})
+			return err
+		}},
+		{"transaction in a transaction", func(ctx context.Context) error {
+			_, err := keys.Txn(ctx, &pb.TxnRequest{Success: nested})
+			return err
+		}},
+		{"grant a lease", func(ctx context.Context) error {
+			_, err := leases.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: 60})
+			return err
+		}},
+		{"revoke no lease", func(ctx context.Context) error {
+			_, err := leases.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: nobody})
+			return err
+		}},
+		{"time left of no lease", func(ctx context.Context) error {
+			_, err := leases.LeaseTimeToLive(ctx, &pb.LeaseTimeToLiveRequest{ID: nobody})
+			return err
+		}},
+		{"leases", func(ctx context.Context) error {
+			_, err := leases.LeaseLeases(ctx, &pb.LeaseLeasesRequest{})
+			return err
+		}},
+		{"keep no lease alive", func(ctx context.Context) error {
+			stream, err := leases.LeaseKeepAlive(ctx)
+			if err != nil {
+				return err
+			}
+			if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: nobody}); err != nil {
+				return err
+			}
+			_, err = stream.Recv()
+			return err
+		}},
+		{"alarms", func(ctx context.Context) error {
+			_, err := upkeep.Alarm(ctx, &pb.AlarmRequest{})
+			return err
+		}},
+		{"move", func(ctx context.Context) error {
+			_, err := upkeep.MoveLeader(ctx, &pb.MoveLeaderRequest{TargetID: nobody})
+			return err
+		}},
+		{"hash", func(ctx context.Context) error {
+			_, err := upkeep.HashKV(ctx, &pb.HashKVRequest{})
+			return err
+		}},
+		{"defragment", func(ctx context.Context) error {
+			_, err := upkeep.Defragment(ctx, &pb.DefragmentRequest{})
+			return err
+		}},
+		{"downgrade", func(ctx context.Context) error {
+			_, err := upkeep.Downgrade(ctx, &pb.DowngradeRequest{Action: pb.DowngradeRequest_VALIDATE, Version: "3.5"})
+			return err
+		}},
+		{"downgrade to x", func(ctx context.Context) error {
+			_, err := upkeep.Downgrade(ctx, &pb.DowngradeRequest{Action: pb.DowngradeRequest_VALIDATE, Version: "x"})
+			return err
+		}},
+		{"cancel no downgrade", func(ctx context.Context) error {
+			_, err := upkeep.Downgrade(ctx, &pb.DowngradeRequest{Action: pb.DowngradeRequest_CANCEL})
+			return err
+		}},
+		{"authentication", func(ctx context.Context) error {
+			_, err := users.AuthStatus(ctx, &pb.AuthStatusRequest{})
+			return err
+		}},
+		{"authenticate", func(ctx context.Context) error {
+			_, err := users.Authenticate(ctx, &pb.AuthenticateRequest{Name: "root", Password: "x"})
+			return err
+		}},
+		{"users", func(ctx context.Context) error {
+			_, err := users.UserList(ctx, &pb.AuthUserListRequest{})
+			return err
+		}},
+	}
+	answers := make([]string, len(questions))
+	var all sync.WaitGroup
+	for number, question := range questions {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patienceAlone)
+			defer cancel()
+			began := time.Now()
+			answer := "done"
+			if err := question.ask(ctx); err != nil {
+				answer = told(err)
+			}
+			answers[number] = fmt.Sprintf("%s: %s, %s", question.step, answer, waited(time.Since(began)))
+		})
+	}
+	all.Wait()
+	for _, answer := range answers {
+		fmt.Println(answer)
+	}
+}
+
+// How long a question to a member alone may take. etcd's own patience is 7 s, and twice that for
+// reads that came while it waited for others.
+const patienceAlone = 24 * time.Second
+
+// waited is a time in words that a busy machine does not change.
+func waited(time time.Duration) string {
+	switch {
+	case time < patienceAlone/4:
+		return "at once"
+	case time < patienceAlone*3/4:
+		return "when etcd's patience ended"
+	default:
+		return "when the client's patience ended"
+	}
 }
