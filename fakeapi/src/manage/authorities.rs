@@ -13,6 +13,9 @@ use crate::register::{CaPem, ClusterName};
 use crate::registry::AuthoritySource;
 use crate::serve::BoxError;
 
+/// What the Secret of etcd's authority is called, after the cluster's name.
+pub(super) const ETCD: &str = "etcd";
+
 /// A client of the management cluster.
 pub struct ManagementCluster {
     client: Client,
@@ -60,20 +63,31 @@ impl AuthoritySource for ManagementCluster {
         async move {
             let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &name.namespace);
             let secret = secrets.get_opt(&format!("{}-{purpose}", name.name)).await?;
-            secret.map(|secret| authority(&secret)).transpose()
+            secret.map_or(Ok(None), |secret| authority(&secret, purpose))
         }
         .boxed()
     }
 }
 
-/// The authority in a Secret.
-pub(super) fn authority(secret: &Secret) -> Result<CaPem, BoxError> {
+/// The authority in a cluster's Secret for `purpose`, "ca" or "etcd".
+///
+/// Of an external etcd, users give the certificate alone (Cluster API's external etcd docs): nobody
+/// asks for members then, and there is nothing to sign them with.
+///
+/// # Errors
+/// When the Secret lacks what Cluster API puts into it, or holds other than text.
+pub(super) fn authority(secret: &Secret, purpose: &str) -> Result<Option<CaPem>, BoxError> {
     let field = |key: &str| -> Result<String, BoxError> {
         let data = secret.data.as_ref().and_then(|data| data.get(key));
         let bytes = data.ok_or_else(|| format!("the Secret has no {key}"))?;
         Ok(String::from_utf8(bytes.0.clone())?)
     };
-    Ok(CaPem { certificate: field("tls.crt")?, key: field("tls.key")? })
+    let keyless = || !secret.data.as_ref().is_some_and(|data| data.contains_key("tls.key"));
+    let certificate = field("tls.crt")?;
+    if purpose == ETCD && keyless() {
+        return Ok(None);
+    }
+    Ok(Some(CaPem { certificate, key: field("tls.key")? }))
 }
 
 #[cfg(test)]
@@ -86,7 +100,8 @@ mod tests {
     fn a_secret_without_a_key_says_so() {
         let data = Some([("tls.crt".to_owned(), ByteString(b"c".to_vec()))].into());
         let secret = Secret { data, ..Secret::default() };
-        let error = authority(&secret).unwrap_err();
+        let error = authority(&secret, "ca").unwrap_err();
         assert_eq!(error.to_string(), "the Secret has no tls.key");
+        assert_eq!(authority(&secret, ETCD).unwrap(), None, "an external etcd");
     }
 }

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{Api, PostParams};
 
-use super::authorities::authority;
+use super::authorities::{ETCD, authority};
 use super::error::WorkError;
 use super::marks;
 use super::options::Secrets;
@@ -33,7 +33,7 @@ impl Purpose {
     fn suffix(self) -> &'static str {
         match self {
             Self::Cluster => "ca",
-            Self::Etcd => "etcd",
+            Self::Etcd => ETCD,
         }
     }
 
@@ -55,11 +55,11 @@ pub(super) async fn ensure(
     let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
     let name = format!("{}-{}", cluster.name, purpose.suffix());
     let read = |secret: Secret| {
-        authority(&secret).map_err(|source| WorkError::Secret { secret: name.clone(), source })
+        authority(&secret, purpose.suffix()).map_err(|source| WorkError::Secret { secret: name.clone(), source })
     };
     let failed = |source| WorkError::Management { what: format!("Secret {name}"), source };
     if let Some(secret) = api.get_opt(&name).await.map_err(failed)? {
-        return read(secret).map(Some);
+        return read(secret);
     }
     if secrets == Secrets::Leave {
         return Ok(None);
@@ -74,7 +74,7 @@ pub(super) async fn ensure(
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let theirs = api.get(&name).await.map_err(failed)?;
-            read(theirs).map(Some)
+            read(theirs)
         }
         Err(error) => Err(failed(error)),
     }
