@@ -55,7 +55,8 @@ pub(super) async fn ensure(
     let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
     let name = format!("{}-{}", cluster.name, purpose.suffix());
     let read = |secret: Secret| {
-        authority(&secret, purpose.suffix()).map_err(|source| WorkError::Secret { secret: name.clone(), source })
+        authority(&secret, purpose.suffix())
+            .map_err(|source| WorkError::Secret { secret: name.clone(), source })
     };
     let failed = |source| WorkError::Management { what: format!("Secret {name}"), source };
     if let Some(secret) = api.get_opt(&name).await.map_err(failed)? {
