@@ -110,7 +110,9 @@ fn shorten(metadata: &mut Map<String, Value>, grace: Option<i64>) {
         return;
     };
     let end = metadata["deletionTimestamp"].as_str().and_then(|end| end.parse::<Timestamp>().ok());
-    if let Some(end) = end.and_then(|end| end.checked_sub((granted - grace).seconds()).ok()) {
+    // What is stored may be a client's as well.
+    let less = granted.saturating_sub(grace).min(i64::from(i32::MAX));
+    if let Some(end) = end.and_then(|end| end.checked_sub(less.seconds()).ok()) {
         metadata.insert("deletionTimestamp".into(), strategy::time(end).into());
     }
     metadata.insert("deletionGracePeriodSeconds".into(), grace.into());
@@ -133,9 +135,10 @@ fn pod_grace(pod: &Value, wanted: Option<i64>) -> i64 {
     at_least_a_second(wanted.unwrap_or_else(own))
 }
 
-/// A negative grace means one second.
+/// A negative grace means one second. None is longer than 68 years: a time of day has an end, which
+/// a number of a client's need not know.
 fn at_least_a_second(grace: i64) -> i64 {
-    if grace < 0 { 1 } else { grace }
+    if grace < 0 { 1 } else { grace.min(i64::from(i32::MAX)) }
 }
 
 /// Changes an object until no other write comes between. `None`: it is not there any more, or
@@ -319,4 +322,37 @@ pub(super) fn remove_finalizer(value: &mut Value, finalizer: &str) -> bool {
         metadata.remove("finalizers");
     }
     fewer
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn running(own: i64) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {},
+            "spec": {"nodeName": "n", "terminationGracePeriodSeconds": own},
+            "status": {"phase": "Running"},
+        })
+    }
+
+    #[test]
+    fn a_grace_beyond_all_time_is_shortened() {
+        for (own, wanted) in [(30, Some(i64::MAX)), (i64::MAX, None)] {
+            let mut pod = running(own);
+            mark(&mut pod, wanted);
+            assert_eq!(pod["metadata"]["deletionGracePeriodSeconds"], i32::MAX);
+            let end: Timestamp =
+                pod["metadata"]["deletionTimestamp"].as_str().unwrap().parse().unwrap();
+            assert!(end > Timestamp::now(), "{end}");
+        }
+        // As it may be stored by a client.
+        let mut pod = running(30);
+        mark(&mut pod, None);
+        pod["metadata"]["deletionGracePeriodSeconds"] = i64::MAX.into();
+        mark(&mut pod, Some(i64::MIN));
+        assert_eq!(pod["metadata"]["deletionGracePeriodSeconds"], 1);
+    }
 }
