@@ -68,6 +68,7 @@ async fn taken(mut stream: Stream, pairs: &mut Pairs) -> Option<Pair> {
         stream.reset().await;
         return None;
     };
+    stream.forget_headers();
     // A stream that was reset meanwhile is found out when it is used.
     drop(stream.accept().await);
     let request = part.request.clone();

@@ -93,7 +93,8 @@ pub(super) enum Added {
     Twice(String),
 }
 
-/// The pairs that are not complete, the oldest first. There are no more than streams.
+/// The pairs that are not complete, the oldest first. There are no more than streams that live: one
+/// that was reset is forgotten when the next comes.
 #[derive(Debug, Default)]
 pub(super) struct Pairs(Vec<Half>);
 
@@ -101,6 +102,7 @@ impl Pairs {
     /// Adds a stream.
     pub(super) fn add(&mut self, part: Part, stream: Stream) -> Added {
         let Part { role, port, request } = part;
+        self.0.retain(|half| !half.stream.has_ended());
         let Some(at) = self.0.iter().position(|half| half.request == request) else {
             let deadline = Instant::now() + PAIRING;
             self.0.push(Half { request, role, port, stream, deadline });

@@ -61,6 +61,16 @@ impl Stream {
         self.inbox.ended.clone().cancelled_owned()
     }
 
+    /// Whether it is reset, or its session is over.
+    pub fn has_ended(&self) -> bool {
+        self.inbox.has_ended()
+    }
+
+    /// Frees what its headers take, when they have been read.
+    pub fn forget_headers(&mut self) {
+        self.headers = Headers::default();
+    }
+
     /// Both directions.
     pub fn halves(&mut self) -> (&mut Inbox, &mut Outbox) {
         (&mut self.inbox, &mut self.outbox)
