@@ -8,6 +8,8 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // No member has this id, and no lease.
@@ -506,6 +508,10 @@ func (m *members) alone() {
 			answer := "done"
 			if err := question.ask(ctx); err != nil {
 				answer = told(err)
+				// Whether the client or the end of its stream words it is chance.
+				if ctx.Err() != nil && status.Code(err) == codes.DeadlineExceeded {
+					answer = codes.DeadlineExceeded.String()
+				}
 			}
 			answers[number] = fmt.Sprintf("%s: %s, %s", question.step, answer, waited(time.Since(began)))
 		})
