@@ -120,6 +120,21 @@ impl Range {
         }
     }
 
+    /// The only object of a kind that may lie in it, if it is one key's.
+    pub(super) fn object(&self, place: &Place) -> Option<Key> {
+        if self.end != End::Single {
+            return None;
+        }
+        let rest = self.start.strip_prefix(place.prefix.as_bytes())?;
+        let rest = std::str::from_utf8(rest).ok()?;
+        let (namespace, name) = match rest.split_once('/') {
+            Some((namespace, name)) if place.resource.namespaced => (namespace, name),
+            None if !place.resource.namespaced => ("", rest),
+            _ => return None,
+        };
+        Some(Key::new(place.resource.id, namespace, name))
+    }
+
     /// The only namespace of a kind that lies in it, if there is one.
     pub(super) fn namespace(&self, place: &Place) -> Option<&str> {
         if !place.resource.namespaced {

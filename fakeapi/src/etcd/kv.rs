@@ -3,6 +3,7 @@
 //! What is known of an object is its last change. So `create_revision` is that of the last change
 //! too, and `version` is 1: nobody counts how often an object was written.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use apiserver::protobuf;
@@ -57,29 +58,6 @@ pub(super) fn key_of(place: &Place, object: &Object) -> Key {
     let value: serde_json::Value = serde_json::from_slice(object.metadata()).unwrap_or_default();
     let text = |key: &str| value[key].as_str().unwrap_or_default();
     Key::new(place.resource.id, text("namespace"), text("name"))
-}
-
-/// What lies in a range, in the order of the keys, at a revision.
-fn find(
-    storage: &dyn Storage,
-    places: &[Place],
-    range: &Range,
-    at: u64,
-) -> Result<Vec<Found>, Status> {
-    let mut found = Vec::new();
-    for place in places.iter().filter(|place| range.meets(place)) {
-        let scope = Scope { resource: place.resource.id, namespace: range.namespace(place) };
-        let page = PageRequest { scope, after: None, limit: usize::MAX, at: Some(at) };
-        let page = storage.list(&page).map_err(|_| status::compacted())?;
-        let here = page.objects.into_iter().map(|object| {
-            let key = place.key(&key_of(place, &object));
-            Found { key, object }
-        });
-        found.extend(here.filter(|found| range.contains(&found.key)));
-    }
-    // Lists order by namespace and name; keys order by their bytes, "/" among them.
-    found.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(found)
 }
 
 /// Puts what was found in the order that is asked for.
@@ -141,11 +119,20 @@ pub(super) fn check_put(asked: &pb::PutRequest) -> Result<(), Status> {
     Ok(())
 }
 
-/// The keys as they are at one revision.
+/// Bytes of objects that one call may look at. A cluster of 10,000 nodes has about 100 MiB; a
+/// transaction could ask for them a hundred thousand times.
+const LOOKED_AT: usize = 512 * 1024 * 1024;
+
+/// What looking at nothing costs, in the same bytes.
+const LOOK: usize = 4 * 1024;
+
+/// The keys as they are at one revision, for one call.
 pub(super) struct Reading {
     storage: Arc<dyn Storage>,
     places: Vec<Place>,
     pub(super) revision: u64,
+    /// Bytes that may still be looked at.
+    left: Cell<usize>,
 }
 
 impl Reading {
@@ -153,7 +140,43 @@ impl Reading {
     pub(super) fn now(member: &Member) -> Self {
         let storage = member.backing.storage();
         let revision = storage.revision();
-        Self { storage, places: places(member.backing.catalog()), revision }
+        let (places, left) = (places(member.backing.catalog()), Cell::new(LOOKED_AT));
+        Self { storage, places, revision, left }
+    }
+
+    /// What lies in a range, in the order of the keys, at a revision.
+    fn find(&self, range: &Range, at: u64) -> Result<Vec<Found>, Status> {
+        self.spend(LOOK)?;
+        let mut found = Vec::new();
+        for place in self.places.iter().filter(|place| range.meets(place)) {
+            if let Some(key) = range.object(place) {
+                let object = self.storage.get(&key);
+                // What was changed since is looked for in the history, below.
+                if self.storage.revision() == at {
+                    let key = place.key(&key);
+                    found.extend(object.map(|object| Found { key, object }));
+                    continue;
+                }
+            }
+            let scope = Scope { resource: place.resource.id, namespace: range.namespace(place) };
+            let page = PageRequest { scope, after: None, limit: usize::MAX, at: Some(at) };
+            let page = self.storage.list(&page).map_err(|_| status::compacted())?;
+            self.spend(page.objects.iter().map(|object| object.json().len()).sum())?;
+            let here = page.objects.into_iter().map(|object| {
+                let key = place.key(&key_of(place, &object));
+                Found { key, object }
+            });
+            found.extend(here.filter(|found| range.contains(&found.key)));
+        }
+        // Lists order by namespace and name; keys order by their bytes, "/" among them.
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(found)
+    }
+
+    fn spend(&self, bytes: usize) -> Result<(), Status> {
+        let left = self.left.get().checked_sub(bytes).ok_or_else(status::too_much)?;
+        self.left.set(left);
+        Ok(())
     }
 
     /// What lies in a range, in the order of the keys.
@@ -163,7 +186,7 @@ impl Reading {
         end: &[u8],
         with_values: bool,
     ) -> Result<Vec<KeyValue>, Status> {
-        let found = find(&*self.storage, &self.places, &Range::new(key, end), self.revision)?;
+        let found = self.find(&Range::new(key, end), self.revision)?;
         Ok(found.into_iter().map(|found| pair(found.key, &found.object, with_values)).collect())
     }
 
@@ -175,7 +198,7 @@ impl Reading {
         }
         let at = if wanted == 0 { self.revision } else { wanted };
         let range = Range::new(&asked.key, &asked.range_end);
-        let mut found = find(&*self.storage, &self.places, &range, at)?;
+        let mut found = self.find(&range, at)?;
         let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
         if asked.count_only {
             return Ok(pb::RangeResponse { count, ..pb::RangeResponse::default() });

@@ -51,6 +51,11 @@ pub(super) fn not_for_learners() -> Status {
     etcd(Code::FailedPrecondition, "rpc not supported for learner")
 }
 
+/// One call that would look at more than a process for many clusters can give it.
+pub(super) fn too_much() -> Status {
+    Status::resource_exhausted("fakeapi: one call cannot ask for so much")
+}
+
 pub(super) fn empty_key() -> Status {
     etcd(Code::InvalidArgument, "key is not provided")
 }

@@ -30,7 +30,9 @@ use super::status;
 use crate::serve::Draining;
 
 /// Watches in one stream at the most.
-const WATCHES: usize = 1_000;
+const WATCHES: usize = 128;
+/// How long a key of a watch may be, in bytes: kube-apiserver's have at most 600.
+const KEY_MAX: usize = 4 * 1024;
 /// Answers that wait for the client.
 const QUEUE: usize = 16;
 /// Changes of a kind that are read at once.
@@ -42,6 +44,7 @@ const PROGRESS: Duration = Duration::from_secs(5);
 const CHOOSE: i64 = 0;
 
 /// One watch.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of the client's request")]
 struct Watcher {
     range: Range,
     places: Vec<Place>,
@@ -49,7 +52,8 @@ struct Watcher {
     after: u64,
     progress: bool,
     previous: bool,
-    filters: Vec<i32>,
+    puts: bool,
+    deletes: bool,
 }
 
 /// A stream of watches.
@@ -90,6 +94,7 @@ impl Watch for Etcd {
 impl Session {
     async fn run(mut self, mut requests: Streaming<pb::WatchRequest>, draining: Option<Draining>) {
         let mut progress = Instant::now() + PROGRESS;
+        let mut finished = false;
         loop {
             // Registered before the changes are read, so that none is missed between.
             let changed = self.changed();
@@ -97,9 +102,14 @@ impl Session {
                 return;
             }
             let done = tokio::select! {
-                asked = requests.message() => match asked {
+                asked = requests.message(), if !finished => match asked {
                     Ok(Some(asked)) => self.obey(asked).await,
-                    Ok(None) | Err(_) => Err(Gone),
+                    // It asks nothing more, and goes on listening.
+                    Ok(None) => {
+                        finished = true;
+                        Ok(())
+                    }
+                    Err(_) => Err(Gone),
                 },
                 () = changed => Ok(()),
                 () = sleep_until(progress), if self.watchers.values().any(|w| w.progress) => {
@@ -136,7 +146,12 @@ impl Session {
         }
     }
 
-    async fn send(&self, mut answer: pb::WatchResponse) -> Result<(), Gone> {
+    async fn send(&self, answer: pb::WatchResponse) -> Result<(), Gone> {
+        self.send_at(answer, None).await
+    }
+
+    /// Sends an answer that speaks of a revision; without one, of that of now.
+    async fn send_at(&self, mut answer: pb::WatchResponse, at: Option<u64>) -> Result<(), Gone> {
         let moment = match self.member.now() {
             Ok(moment) => moment,
             Err(status) => {
@@ -144,7 +159,7 @@ impl Session {
                 return Err(Gone);
             }
         };
-        answer.header = Some(moment.header());
+        answer.header = Some(at.map_or_else(|| moment.header(), |at| moment.header_at(at)));
         self.out.send(Ok(answer)).await.map_err(|_| Gone)
     }
 
@@ -161,7 +176,9 @@ impl Session {
             }
             // To all watches of the stream.
             Some(RequestUnion::ProgressRequest(_)) => {
-                self.send(pb::WatchResponse { watch_id: -1, ..Default::default() }).await
+                let told = self.told().await?;
+                let answer = pb::WatchResponse { watch_id: -1, ..Default::default() };
+                self.send_at(answer, told).await
             }
             None => Ok(()),
         }
@@ -178,6 +195,9 @@ impl Session {
         if self.watchers.contains_key(&asked.watch_id) && asked.watch_id != CHOOSE {
             let answer = refuse(-1, "mvcc: duplicate watch ID provided on the WatchStream");
             return self.send(answer).await;
+        }
+        if asked.key.len().max(asked.range_end.len()) > KEY_MAX {
+            return self.send(refuse(-1, "fakeapi: a key cannot be so long")).await;
         }
         if self.watchers.len() >= WATCHES {
             return self.send(refuse(-1, "fakeapi: a stream cannot have more watches")).await;
@@ -198,7 +218,8 @@ impl Session {
             after,
             progress: asked.progress_notify,
             previous: asked.prev_kv,
-            filters: asked.filters,
+            puts: !asked.filters.contains(&i32::from(FilterType::Noput)),
+            deletes: !asked.filters.contains(&i32::from(FilterType::Nodelete)),
         };
         self.watchers.insert(watch_id, watcher);
         self.send(pb::WatchResponse { watch_id, created: true, ..Default::default() }).await
@@ -239,10 +260,20 @@ impl Session {
         Ok(())
     }
 
+    /// Tells all changes there are; the revision up to which every watch has them. A client takes
+    /// the revision of a progress answer for the one to go on from.
+    async fn told(&mut self) -> Result<Option<u64>, Gone> {
+        self.tell().await?;
+        Ok(self.watchers.values().map(|watcher| watcher.after).min())
+    }
+
     /// Tells the watches that asked for it how far they are.
-    async fn report(&self) -> Result<(), Gone> {
-        for (watch_id, _) in self.watchers.iter().filter(|(_, watcher)| watcher.progress) {
-            self.send(pb::WatchResponse { watch_id: *watch_id, ..Default::default() }).await?;
+    async fn report(&mut self) -> Result<(), Gone> {
+        let told = self.told().await?;
+        let asked = self.watchers.iter().filter(|(_, watcher)| watcher.progress);
+        for watch_id in asked.map(|(id, _)| *id) {
+            let answer = pb::WatchResponse { watch_id, ..Default::default() };
+            self.send_at(answer, told).await?;
         }
         Ok(())
     }
@@ -272,15 +303,14 @@ impl Watcher {
         changes.sort_by_key(|(_, change)| change.revision);
         self.after = read;
         let events = changes.into_iter().map(|(key, change)| self.event(key, &change));
-        Ok(events.filter(|event| !self.filtered(event)).collect())
+        Ok(events.filter(|event| self.wants(event)).collect())
     }
 
-    fn filtered(&self, event: &Event) -> bool {
-        let filter = match event.r#type() {
-            EventType::Put => FilterType::Noput,
-            EventType::Delete => FilterType::Nodelete,
-        };
-        self.filters.contains(&i32::from(filter))
+    fn wants(&self, event: &Event) -> bool {
+        match event.r#type() {
+            EventType::Put => self.puts,
+            EventType::Delete => self.deletes,
+        }
     }
 
     fn event(&self, key: Vec<u8>, change: &Change) -> Event {
