@@ -10,7 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::register::{CaPem, ClusterName};
-use crate::registry::AuthoritySource;
+use crate::registry::{AuthoritySource, Found};
 use crate::serve::BoxError;
 
 /// What the Secret of etcd's authority is called, after the cluster's name.
@@ -59,11 +59,11 @@ impl AuthoritySource for ManagementCluster {
         &'a self,
         name: &'a ClusterName,
         purpose: &'static str,
-    ) -> BoxFuture<'a, Result<Option<CaPem>, BoxError>> {
+    ) -> BoxFuture<'a, Result<Found, BoxError>> {
         async move {
             let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &name.namespace);
             let secret = secrets.get_opt(&format!("{}-{purpose}", name.name)).await?;
-            secret.map_or(Ok(None), |secret| authority(&secret, purpose))
+            secret.map_or(Ok(Found::Missing), |secret| authority(&secret, purpose))
         }
         .boxed()
     }
@@ -76,7 +76,7 @@ impl AuthoritySource for ManagementCluster {
 ///
 /// # Errors
 /// When the Secret lacks what Cluster API puts into it, or holds other than text.
-pub(super) fn authority(secret: &Secret, purpose: &str) -> Result<Option<CaPem>, BoxError> {
+pub(super) fn authority(secret: &Secret, purpose: &str) -> Result<Found, BoxError> {
     let field = |key: &str| -> Result<String, BoxError> {
         let data = secret.data.as_ref().and_then(|data| data.get(key));
         let bytes = data.ok_or_else(|| format!("the Secret has no {key}"))?;
@@ -85,9 +85,9 @@ pub(super) fn authority(secret: &Secret, purpose: &str) -> Result<Option<CaPem>,
     let keyless = || !secret.data.as_ref().is_some_and(|data| data.contains_key("tls.key"));
     let certificate = field("tls.crt")?;
     if purpose == ETCD && keyless() {
-        return Ok(None);
+        return Ok(Found::Keyless);
     }
-    Ok(Some(CaPem { certificate, key: field("tls.key")? }))
+    Ok(Found::Pair(CaPem { certificate, key: field("tls.key")? }))
 }
 
 #[cfg(test)]
@@ -102,6 +102,6 @@ mod tests {
         let secret = Secret { data, ..Secret::default() };
         let error = authority(&secret, "ca").unwrap_err();
         assert_eq!(error.to_string(), "the Secret has no tls.key");
-        assert_eq!(authority(&secret, ETCD).unwrap(), None, "an external etcd");
+        assert_eq!(authority(&secret, ETCD).unwrap(), Found::Keyless, "an external etcd");
     }
 }

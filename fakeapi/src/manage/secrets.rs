@@ -19,6 +19,7 @@ use super::options::Secrets;
 use super::seen::ObjectName;
 use crate::cluster::identity::{CertificateAuthority, ETCD_CA_NAME, KUBERNETES_CA_NAME};
 use crate::register::CaPem;
+use crate::registry::Found;
 
 /// What an authority is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub(super) async fn ensure(
     cluster: &ObjectName,
     purpose: Purpose,
     secrets: Secrets,
-) -> Result<Option<CaPem>, WorkError> {
+) -> Result<Found, WorkError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
     let name = format!("{}-{}", cluster.name, purpose.suffix());
     let read = |secret: Secret| {
@@ -63,7 +64,7 @@ pub(super) async fn ensure(
         return read(secret);
     }
     if secrets == Secrets::Leave {
-        return Ok(None);
+        return Ok(Found::Missing);
     }
     let made = CertificateAuthority::generate(purpose.common_name(), Timestamp::now())
         .map_err(|error| WorkError::Secret { secret: name.clone(), source: error.into() })?
@@ -71,7 +72,7 @@ pub(super) async fn ensure(
     match api.create(&PostParams::default(), &secret(cluster, &name, &made)).await {
         Ok(_) => {
             tracing::info!(%cluster, secret = name, "made the Secret");
-            Ok(Some(made))
+            Ok(Found::Pair(made))
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let theirs = api.get(&name).await.map_err(failed)?;

@@ -24,6 +24,7 @@ use super::{endpoint, marks, secrets};
 use crate::behaviour::limits::LABELS;
 use crate::fkas::with_causes;
 use crate::register::{ClusterName, ClusterSummary, NodeSpec, RegisterRequest};
+use crate::registry::Found;
 
 /// How long a piece of work may take: some requests, each bounded on the other side.
 const WORK_DEADLINE: Duration = Duration::from_mins(2);
@@ -343,14 +344,13 @@ impl Term {
         // Whether an address is one of ours, its registration tells: until then nothing is made
         // for a Cluster that may be somebody else's.
         let tried = if address.is_some() { Secrets::Leave } else { self.secrets };
-        let mut request = self.request(name, seen, address, tried).await?;
-        let incomplete = request.ca.is_none() || request.etcd_ca.is_none();
+        let (mut request, incomplete) = self.request(name, seen, address, tried).await?;
         if self.secrets == Secrets::Create && tried == Secrets::Leave && incomplete {
             match self.clusters.register(&cluster_name(name), request.clone()).await {
                 Ok(_) => self.clusters.unregister(&cluster_name(name)).await?,
                 Err(error) => return refused_address(name, error),
             }
-            request = self.request(name, seen, address, Secrets::Create).await?;
+            request = self.request(name, seen, address, Secrets::Create).await?.0;
         }
         match self.clusters.register(&cluster_name(name), request).await {
             Ok(address) => {
@@ -362,22 +362,30 @@ impl Term {
         }
     }
 
-    /// What is registered for a Cluster.
+    /// What is registered for a Cluster, and whether a Secret is missing for it.
     async fn request(
         &self,
         name: &ObjectName,
         seen: &SeenCluster,
         address: Option<SocketAddr>,
         secrets: Secrets,
-    ) -> Result<RegisterRequest, WorkError> {
+    ) -> Result<(RegisterRequest, bool), WorkError> {
         let authority = |purpose| secrets::ensure(&self.client, name, purpose, secrets);
-        Ok(RegisterRequest {
+        let ca = authority(secrets::Purpose::Cluster).await?;
+        let etcd_ca = authority(secrets::Purpose::Etcd).await?;
+        let incomplete = [&ca, &etcd_ca].contains(&&Found::Missing);
+        let pair = |found| match found {
+            Found::Pair(pem) => Some(pem),
+            Found::Missing | Found::Keyless => None,
+        };
+        let request = RegisterRequest {
             address,
-            ca: authority(secrets::Purpose::Cluster).await?,
-            etcd_ca: authority(secrets::Purpose::Etcd).await?,
+            ca: pair(ca),
+            etcd_ca: pair(etcd_ca),
             version: seen.version.clone(),
             labels: Some(labels(seen, Labels::new())),
-        })
+        };
+        Ok((request, incomplete))
     }
 
     async fn keep(

@@ -15,15 +15,27 @@ use crate::cluster::identity::{
 use crate::register::{CaPem, ClusterName, RegisterError, RegisterRequest};
 use crate::serve::BoxError;
 
+/// What a management cluster has of an authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// There is no such Secret yet.
+    Missing,
+    /// A certificate alone: that of an external etcd, whose members nobody asks for. There never
+    /// will be a key (Cluster API's external etcd docs).
+    Keyless,
+    /// The authority.
+    Pair(CaPem),
+}
+
 /// A management cluster that knows clusters' authorities.
 pub trait AuthoritySource: Send + Sync + 'static {
-    /// The authority in Secret `<name>-<purpose>`, `purpose` being `ca` or `etcd`; `None` when
-    /// there is no such Secret yet.
+    /// The authority in Secret `<name>-<purpose>`, `purpose` being `ca` or `etcd`; only of `etcd`
+    /// there may be a certificate alone.
     fn authority<'a>(
         &'a self,
         name: &'a ClusterName,
         purpose: &'static str,
-    ) -> BoxFuture<'a, Result<Option<CaPem>, BoxError>>;
+    ) -> BoxFuture<'a, Result<Found, BoxError>>;
 }
 
 /// The authorities of a new cluster.
@@ -58,20 +70,19 @@ impl Registry {
         if let Some(pem) = given {
             return Ok((read(name, purpose, pem)?, false));
         }
-        if let Some(pem) = self.ask(name, purpose).await? {
-            return Ok((read(name, purpose, &pem)?, false));
-        }
+        let stands_in = match self.ask(name, purpose).await? {
+            Found::Pair(pem) => return Ok((read(name, purpose, &pem)?, false)),
+            Found::Missing => self.authorities.is_some(),
+            // Our own is there for good: no other will come.
+            Found::Keyless => false,
+        };
         let made = CertificateAuthority::generate(common_name, Timestamp::now())
             .map_err(|error| unusable(name, purpose, error))?;
-        Ok((made, self.authorities.is_some()))
+        Ok((made, stands_in))
     }
 
-    async fn ask(
-        &self,
-        name: &ClusterName,
-        purpose: &'static str,
-    ) -> Result<Option<CaPem>, RegisterError> {
-        let Some(source) = &self.authorities else { return Ok(None) };
+    async fn ask(&self, name: &ClusterName, purpose: &'static str) -> Result<Found, RegisterError> {
+        let Some(source) = &self.authorities else { return Ok(Found::Missing) };
         source.authority(name, purpose).await.map_err(|source| RegisterError::Secret {
             cluster: name.clone(),
             secret: format!("{}-{purpose}", name.name),
@@ -90,9 +101,10 @@ impl Registry {
         }
         let name = &old.name;
         // What a registration named stays: only what stands in gives way.
-        let ca = if stand_ins.ca { self.real(name, "ca").await? } else { old.ca.clone() };
-        let etcd_ca =
-            if stand_ins.etcd { self.real(name, "etcd").await? } else { old.etcd_ca.clone() };
+        let ca = if stand_ins.ca { self.real(name, "ca").await? } else { None };
+        let ca = ca.unwrap_or_else(|| old.ca.clone());
+        let etcd_ca = if stand_ins.etcd { self.real(name, "etcd").await? } else { None };
+        let etcd_ca = etcd_ca.unwrap_or_else(|| old.etcd_ca.clone());
         let facts = ClusterFacts {
             name: name.clone(),
             addr: old.addr,
@@ -108,18 +120,22 @@ impl Registry {
         cluster.sync().await
     }
 
-    /// The authority that must be in the management cluster by now.
+    /// The authority that must be in the management cluster by now; `None` when it has no key
+    /// there, so that ours stays.
     async fn real(
         &self,
         name: &ClusterName,
         purpose: &'static str,
-    ) -> Result<CertificateAuthority, RegisterError> {
-        let pem = self.ask(name, purpose).await?.ok_or_else(|| RegisterError::Secret {
-            cluster: name.clone(),
-            secret: format!("{}-{purpose}", name.name),
-            source: "there is no such Secret yet".into(),
-        })?;
-        read(name, purpose, &pem)
+    ) -> Result<Option<CertificateAuthority>, RegisterError> {
+        match self.ask(name, purpose).await? {
+            Found::Pair(pem) => Ok(Some(read(name, purpose, &pem)?)),
+            Found::Keyless => Ok(None),
+            Found::Missing => Err(RegisterError::Secret {
+                cluster: name.clone(),
+                secret: format!("{}-{purpose}", name.name),
+                source: "there is no such Secret yet".into(),
+            }),
+        }
     }
 }
 

@@ -36,7 +36,7 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard, RwLock};
 
 pub use arrivals::Arrivals;
-pub use authorities::AuthoritySource;
+pub use authorities::{AuthoritySource, Found};
 pub use cluster::{Cluster, ClusterStore};
 pub use restore::RestoreError;
 

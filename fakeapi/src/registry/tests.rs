@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::{AuthoritySource, Parts, Registry, Shared};
+use super::{AuthoritySource, Found, Parts, Registry, Shared};
 use crate::behaviour::Book;
 use crate::cluster::baseline::Baseline;
 use crate::cluster::identity::{CertificateAuthority, ServingKey};
@@ -35,11 +35,15 @@ static SHARED: LazyLock<Arc<Shared>> = LazyLock::new(|| {
 
 /// Secrets of a management cluster, by name.
 #[derive(Default)]
-struct Secrets(Mutex<BTreeMap<String, CaPem>>);
+struct Secrets(Mutex<BTreeMap<String, Found>>);
 
 impl Secrets {
     fn put(&self, name: &str, ca: &CaPem) {
-        self.0.lock().insert(name.to_owned(), ca.clone());
+        self.0.lock().insert(name.to_owned(), Found::Pair(ca.clone()));
+    }
+
+    fn put_keyless(&self, name: &str) {
+        self.0.lock().insert(name.to_owned(), Found::Keyless);
     }
 }
 
@@ -48,8 +52,9 @@ impl AuthoritySource for Secrets {
         &'a self,
         name: &'a ClusterName,
         purpose: &'static str,
-    ) -> BoxFuture<'a, Result<Option<CaPem>, BoxError>> {
-        async move { Ok(self.0.lock().get(&format!("{}-{purpose}", name.name)).cloned()) }.boxed()
+    ) -> BoxFuture<'a, Result<Found, BoxError>> {
+        let found = self.0.lock().get(&format!("{}-{purpose}", name.name)).cloned();
+        async move { Ok(found.unwrap_or(Found::Missing)) }.boxed()
     }
 }
 

@@ -33,6 +33,39 @@ async fn only_what_stands_in_gives_way_to_the_management_clusters() {
 }
 
 #[tokio::test]
+async fn of_an_external_etcd_nothing_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let secrets = Arc::new(Secrets::default());
+    let run = start(directory.path(), Some(&secrets));
+    let stand_ins = |name: &str| {
+        let cluster = run.registry.known(&named(name)).unwrap();
+        cluster.identity.read().stand_ins
+    };
+    let etcd = |name: &str| {
+        let cluster = run.registry.known(&named(name)).unwrap();
+        cluster.facts().etcd_ca.to_pem().certificate
+    };
+    // Both Secrets are there before the registration.
+    secrets.put("before-ca", &authority());
+    secrets.put_keyless("before-etcd");
+    run.registry.register(&named("before"), RegisterRequest::default()).await.unwrap();
+    assert_eq!(stand_ins("before"), StandIns::default());
+    run.registry.put_node(&named("before"), control_plane("n")).await.unwrap();
+
+    // They come between the registration and the first control plane.
+    run.registry.register(&named("after"), RegisterRequest::default()).await.unwrap();
+    assert_eq!(stand_ins("after"), StandIns { ca: true, etcd: true });
+    let (real, ours) = (authority(), etcd("after"));
+    secrets.put("after-ca", &real);
+    secrets.put_keyless("after-etcd");
+    run.registry.put_node(&named("after"), control_plane("n")).await.unwrap();
+    assert_eq!(stand_ins("after"), StandIns::default());
+    assert_eq!(etcd("after"), ours);
+    let cluster = run.registry.known(&named("after")).unwrap();
+    assert_eq!(cluster.facts().ca.to_pem().certificate, real.certificate);
+}
+
+#[tokio::test]
 async fn an_identity_that_is_not_written_down_is_not_taken() {
     let directory = tempfile::tempdir().unwrap();
     let run = start(directory.path(), Some(&Arc::default()));
