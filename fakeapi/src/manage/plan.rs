@@ -27,6 +27,15 @@ pub(super) struct Policy {
     pub(super) register: Register,
     /// By their labels.
     pub(super) selector: LabelSelector,
+    /// By their namespace, where only one is looked at.
+    pub(super) namespace: Option<String>,
+}
+
+impl Policy {
+    /// Whether it can be known what a namespace holds.
+    pub(super) fn looks_at(&self, namespace: &str) -> bool {
+        self.namespace.as_deref().is_none_or(|only| only == namespace)
+    }
 }
 
 /// Why a Cluster is not registered.

@@ -99,6 +99,7 @@ impl Reconciler {
         let policy = Policy {
             register: self.options.reconcile_clusters,
             selector: self.options.reconcile_selector.0.clone(),
+            namespace: self.options.reconcile_namespace.clone(),
         };
         let term = Arc::new(Term::new(
             self.clusters.clone(),

@@ -186,6 +186,8 @@ impl Term {
         match self.clusters.clusters().await {
             Ok(all) => {
                 let ours = all.iter().filter(|one| registration(one).registered_for.is_some());
+                // Those of other namespaces are somebody else's to follow.
+                let ours = ours.filter(|one| self.policy.looks_at(&one.namespace));
                 let names = ours.map(|cluster| ObjectName::new(&cluster.namespace, &cluster.name));
                 let gone = names.filter(|name| self.view.cluster(name).is_none());
                 self.queue.add_all(gone.map(Work::Cluster));

@@ -269,6 +269,26 @@ async fn what_changed_while_nobody_ran_is_made_good_and_users_clusters_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_one_namespace_alone_the_others_clusters_stay() {
+    let api = management().await;
+    let registrar = Arc::new(FakeRegistrar::default());
+    let put = async |namespace: &str, name: &str| {
+        let labels = Some([(marks::REGISTERED_FOR.to_owned(), "u".to_owned())].into());
+        let request = RegisterRequest { labels, ..RegisterRequest::default() };
+        registrar.register(&ClusterName::new(namespace, name), request).await.unwrap();
+    };
+    put("other", "c").await;
+    put("ns", "gone").await;
+    let arguments = ["--reconcile-namespace=ns", "--reconcile-resync=1"];
+    let _running = start(&api, local(&registrar), &arguments);
+    until("ours goes", || registrar.get("ns/gone").is_none()).await;
+    // The comparison that takes the next one away began after all that the first one wanted.
+    put("ns", "gone").await;
+    until("ours goes again", || registrar.get("ns/gone").is_none()).await;
+    assert!(registrar.get("other/c").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clusters_with_an_address_come_before_those_that_need_one() {
     let api = management().await;
     let registrar = Arc::new(FakeRegistrar::default());

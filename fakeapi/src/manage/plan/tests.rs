@@ -32,7 +32,7 @@ fn seen_cluster() -> SeenCluster {
 }
 
 fn policy(register: Register, selector: &str) -> Policy {
-    Policy { register, selector: LabelSelector::parse(selector).unwrap() }
+    Policy { register, selector: LabelSelector::parse(selector).unwrap(), namespace: None }
 }
 
 #[test]
@@ -62,6 +62,14 @@ fn which_clusters_are_ours() {
     ] {
         assert_eq!(ours(policy, &cluster), wanted, "{policy:?} {cluster:?}");
     }
+}
+
+#[test]
+fn of_other_namespaces_nothing_is_known() {
+    let all = policy(Register::Metal3, "");
+    let one = Policy { namespace: Some("ns".to_owned()), ..all.clone() };
+    assert!(all.looks_at("ns") && all.looks_at("other"));
+    assert!(one.looks_at("ns") && !one.looks_at("other"));
 }
 
 #[test]
