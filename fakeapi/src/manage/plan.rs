@@ -105,6 +105,8 @@ pub(super) fn cluster(
         (None, None) => ClusterPlan::Nothing,
         (None, Some(_)) if registered_for.is_some() && !was_paused => ClusterPlan::Unregister,
         (None, Some(_)) => ClusterPlan::Leave,
+        // Whoever registered it: left alone from now on.
+        (Some(seen), _) if seen.ignore => ClusterPlan::Skip(Skip::Ignored),
         (Some(seen), Some(_)) => match registered_for {
             Some(uid) if *uid != seen.uid => ClusterPlan::Replace,
             _ => ClusterPlan::Keep,

@@ -79,6 +79,7 @@ fn what_becomes_of_a_cluster() {
     let docker =
         SeenCluster { infrastructure: Some(infrastructure("DockerCluster")), ..seen_cluster() };
     let deleting = SeenCluster { deleting: true, ..seen_cluster() };
+    let ignored = SeenCluster { ignore: true, ..seen_cluster() };
     let by = |uid: Option<&str>| Some(Registration { registered_for: uid.map(str::to_owned) });
     for (seen, was_paused, registration, wanted) in [
         (Some(&here), false, None, ClusterPlan::Register),
@@ -87,6 +88,11 @@ fn what_becomes_of_a_cluster() {
         (Some(&here), false, by(None), ClusterPlan::Keep),
         (Some(&docker), false, by(None), ClusterPlan::Keep),
         (Some(&docker), false, None, ClusterPlan::Skip(Skip::OtherInfrastructure)),
+        // Registered or not, for this Cluster or another one.
+        (Some(&ignored), false, None, ClusterPlan::Skip(Skip::Ignored)),
+        (Some(&ignored), false, by(None), ClusterPlan::Skip(Skip::Ignored)),
+        (Some(&ignored), false, by(Some("u1")), ClusterPlan::Skip(Skip::Ignored)),
+        (Some(&ignored), false, by(Some("u0")), ClusterPlan::Skip(Skip::Ignored)),
         // The same name, another Cluster.
         (Some(&here), false, by(Some("u0")), ClusterPlan::Replace),
         // Until the object is gone, KCP reads what it holds.
