@@ -108,7 +108,10 @@ pub(super) fn cluster(
         // Whoever registered it: left alone from now on.
         (Some(seen), _) if seen.ignore => ClusterPlan::Skip(Skip::Ignored),
         (Some(seen), Some(_)) => match registered_for {
-            Some(uid) if *uid != seen.uid => ClusterPlan::Replace,
+            Some(uid) if *uid != seen.uid => match ours(policy, seen) {
+                Ok(()) => ClusterPlan::Replace,
+                Err(_) => ClusterPlan::Unregister,
+            },
             _ => ClusterPlan::Keep,
         },
         (Some(seen), None) => match ours(policy, seen) {

@@ -95,6 +95,8 @@ fn what_becomes_of_a_cluster() {
         (Some(&ignored), false, by(Some("u0")), ClusterPlan::Skip(Skip::Ignored)),
         // The same name, another Cluster.
         (Some(&here), false, by(Some("u0")), ClusterPlan::Replace),
+        (Some(&docker), false, by(Some("u0")), ClusterPlan::Unregister),
+        (Some(&deleting), false, by(Some("u0")), ClusterPlan::Unregister),
         // Until the object is gone, KCP reads what it holds.
         (Some(&deleting), false, by(Some("u1")), ClusterPlan::Keep),
         (Some(&deleting), false, None, ClusterPlan::Skip(Skip::Deleting)),
