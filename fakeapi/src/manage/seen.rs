@@ -146,6 +146,11 @@ impl SeenCluster {
     pub(super) fn is_paused(&self) -> bool {
         self.paused || self.held
     }
+
+    /// Whether it is paused for another reason than to wait for its address.
+    pub(super) fn must_rest(&self) -> bool {
+        self.is_paused() && !self.unpause
+    }
 }
 
 /// A Machine.

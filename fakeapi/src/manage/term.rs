@@ -325,7 +325,7 @@ impl Term {
         Ok(Outcome::Changed)
     }
 
-    /// Registers a cluster; `None` when it is not ours after all, by its address.
+    /// Registers a cluster; `None` when it is not ours after all, by its address, or not yet.
     async fn register_at(
         &self,
         name: &ObjectName,
@@ -343,10 +343,17 @@ impl Term {
                 return Ok(None);
             }
         };
+        let rests = seen.must_rest();
         // Whether an address is one of ours, its registration tells: until then nothing is made
         // for a Cluster that may be somebody else's.
-        let tried = if address.is_some() { Secrets::Leave } else { self.secrets };
+        let tried = if rests || address.is_some() { Secrets::Leave } else { self.secrets };
         let (mut request, incomplete) = self.request(name, seen, address, tried).await?;
+        if rests && incomplete {
+            // `clusterctl move` brings the paused Cluster first and its Secrets later: one made
+            // here would take their place. It comes again when it is paused no more.
+            debug!(cluster = %name, "not registered: it is paused, and lacks a Secret");
+            return Ok(None);
+        }
         if self.secrets == Secrets::Create && tried == Secrets::Leave && incomplete {
             match self.clusters.register(&cluster_name(name), request.clone()).await {
                 Ok(_) => self.clusters.unregister(&cluster_name(name)).await?,
@@ -431,7 +438,7 @@ impl Term {
         address: SocketAddr,
     ) -> Result<(), WorkError> {
         // A paused Cluster is not to be touched, unless it waits for just this.
-        if seen.is_paused() && !seen.unpause {
+        if seen.must_rest() {
             return Ok(());
         }
         if self.writer.write(name, seen, address).await? {

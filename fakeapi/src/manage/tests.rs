@@ -1,5 +1,7 @@
 //! The reconciler from the management API to the clusters.
 
+mod paused;
+
 use std::sync::Arc;
 use std::time::Duration;
 
