@@ -89,7 +89,10 @@ impl Registrar for FakeRegistrar {
         Box::pin(async move {
             self.change(self.delay).await?;
             let mut clusters = self.clusters.lock();
-            if let Some(known) = clusters.get(name) {
+            if let Some(known) = clusters.get_mut(name) {
+                if request.labels.is_some() {
+                    known.request.labels = request.labels;
+                }
                 return Ok(known.address);
             }
             if self.capacity > 0 && clusters.len() >= self.capacity {

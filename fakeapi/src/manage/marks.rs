@@ -26,6 +26,10 @@ pub const RECONCILE: &str = "fakeapi.dev/reconcile";
 /// registered from what users did.
 pub const REGISTERED_FOR: &str = "fakeapi.dev/cluster-uid";
 
+/// Label of a registration whose Cluster is paused, for another reason than to wait for its
+/// address: when that Cluster goes now, it has moved to another management cluster.
+pub const WENT_PAUSED: &str = "fakeapi.dev/cluster-paused";
+
 /// The variable of metal3's `ClusterClass` that holds the address.
 pub const ENDPOINT_VARIABLE: &str = "controlPlaneEndpoint";
 

@@ -66,6 +66,8 @@ pub(super) enum Skip {
 pub(super) struct Registration {
     /// The uid of the Cluster that the reconciler registered it for; `None` when a user did.
     pub(super) registered_for: Option<String>,
+    /// Whether that Cluster was paused when it was last compared. This outlives the reconciler.
+    pub(super) paused: bool,
 }
 
 /// What is to be done about a cluster.
@@ -92,8 +94,9 @@ pub(super) enum ClusterPlan {
 /// What is to be done about a cluster.
 ///
 /// `seen` is the Cluster, `None` when it is certain that there is none; `was_paused` says whether
-/// it was paused when it was last there. Cluster API's controllers do not delete what belongs to a
-/// paused Cluster, so one that goes while it is paused was moved (`clusterctl move`).
+/// it was paused when this reconciler last saw it. Cluster API's controllers do not delete what
+/// belongs to a paused Cluster, so one that goes while it is paused was moved (`clusterctl move`),
+/// and one that comes in its place is the same under another uid.
 pub(super) fn cluster(
     policy: &Policy,
     seen: Option<&SeenCluster>,
@@ -101,6 +104,7 @@ pub(super) fn cluster(
     registration: Option<&Registration>,
 ) -> ClusterPlan {
     let registered_for = registration.and_then(|registration| registration.registered_for.as_ref());
+    let was_paused = was_paused || registration.is_some_and(|registration| registration.paused);
     match (seen, registration) {
         (None, None) => ClusterPlan::Nothing,
         (None, Some(_)) if registered_for.is_some() && !was_paused => ClusterPlan::Unregister,
@@ -108,7 +112,7 @@ pub(super) fn cluster(
         // Whoever registered it: left alone from now on.
         (Some(seen), _) if seen.ignore => ClusterPlan::Skip(Skip::Ignored),
         (Some(seen), Some(_)) => match registered_for {
-            Some(uid) if *uid != seen.uid => match ours(policy, seen) {
+            Some(uid) if *uid != seen.uid && !was_paused => match ours(policy, seen) {
                 Ok(()) => ClusterPlan::Replace,
                 Err(_) => ClusterPlan::Unregister,
             },

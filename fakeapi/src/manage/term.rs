@@ -82,15 +82,28 @@ fn refused_address(
 
 /// Who registered a cluster.
 fn registration(summary: &ClusterSummary) -> Registration {
-    Registration { registered_for: summary.labels.get(marks::REGISTERED_FOR).cloned() }
+    Registration {
+        registered_for: summary.labels.get(marks::REGISTERED_FOR).cloned(),
+        paused: summary.labels.contains_key(marks::WENT_PAUSED),
+    }
 }
 
-/// The labels of a registration that has `others`: those of the Cluster, and which one it is for.
-/// What users have added stays. A Cluster may have more labels than a registration: the last in
-/// their order are left out then.
+/// The labels of a registration that has `others`: those of the Cluster, which one it is for, and
+/// whether it is paused. What users have added stays. A Cluster may have more labels than a
+/// registration: the last in their order are left out then.
 fn labels(seen: &SeenCluster, mut others: Labels) -> Labels {
+    let is_mark = |key: &str| [marks::REGISTERED_FOR, marks::WENT_PAUSED].contains(&key);
     others.insert(marks::REGISTERED_FOR.to_owned(), seen.uid.clone());
-    for (key, value) in &seen.labels {
+    others.remove(marks::WENT_PAUSED);
+    if seen.must_rest() {
+        others.insert(marks::WENT_PAUSED.to_owned(), "true".to_owned());
+    }
+    while others.len() > LABELS
+        && let Some(last) = others.keys().rfind(|key| !is_mark(key)).cloned()
+    {
+        others.remove(&last);
+    }
+    for (key, value) in seen.labels.iter().filter(|(key, _)| !is_mark(key)) {
         if others.len() < LABELS || others.contains_key(key) {
             others.insert(key.clone(), value.clone());
         }
@@ -555,3 +568,6 @@ impl Term {
         Ok(Outcome::Changed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -374,7 +374,8 @@ impl View {
             host: host.map(|host| &**host),
             machines_listed: inner.machines.listed,
             metal3_listed: inner.metal3.listed && inner.hosts.listed,
-            paused: seen.is_some_and(|seen| seen.is_paused()),
+            paused: seen
+                .map_or_else(|| inner.gone_paused.contains(cluster), |seen| seen.is_paused()),
         })
     }
 }

@@ -80,7 +80,10 @@ fn what_becomes_of_a_cluster() {
         SeenCluster { infrastructure: Some(infrastructure("DockerCluster")), ..seen_cluster() };
     let deleting = SeenCluster { deleting: true, ..seen_cluster() };
     let ignored = SeenCluster { ignore: true, ..seen_cluster() };
-    let by = |uid: Option<&str>| Some(Registration { registered_for: uid.map(str::to_owned) });
+    let by = |uid: Option<&str>| {
+        Some(Registration { registered_for: uid.map(str::to_owned), paused: false })
+    };
+    let paused_by = |uid: &str| Some(Registration { paused: true, ..by(Some(uid)).unwrap() });
     for (seen, was_paused, registration, wanted) in [
         (Some(&here), false, None, ClusterPlan::Register),
         (Some(&here), false, by(Some("u1")), ClusterPlan::Keep),
@@ -104,6 +107,9 @@ fn what_becomes_of_a_cluster() {
         (None, false, by(None), ClusterPlan::Leave),
         // clusterctl move.
         (None, true, by(Some("u1")), ClusterPlan::Leave),
+        (None, false, paused_by("u1"), ClusterPlan::Leave),
+        (Some(&here), false, paused_by("u1"), ClusterPlan::Keep),
+        (Some(&here), false, paused_by("u0"), ClusterPlan::Keep),
         (None, false, None, ClusterPlan::Nothing),
         (None, true, None, ClusterPlan::Nothing),
     ] {

@@ -133,8 +133,10 @@ fn a_cluster_that_goes_paused_is_remembered_and_one_that_comes_back_is_not() {
     view.apply(&name("c"), cluster(true));
     view.delete::<SeenCluster>(&name("c"));
     assert!(view.went_paused(&name("c")));
+    let paused = || view.with_machine(&name("c"), &"m".into(), |parts| parts.paused);
+    assert!(paused(), "its nodes stay, though its Machines go");
     view.apply(&name("c"), cluster(false));
-    assert!(!view.went_paused(&name("c")));
+    assert!(!view.went_paused(&name("c")) && !paused());
 }
 
 #[test]
