@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -40,6 +40,8 @@ pub(crate) struct FakeRegistrar {
     pub(crate) capacity: usize,
     /// How many changes have begun.
     pub(crate) begun: AtomicUsize,
+    /// While set, control planes boot: they are taken, but the cluster has none yet.
+    pub(crate) boots: AtomicBool,
     /// The next change fails with this.
     pub(crate) next_failure: Mutex<Option<RegisterError>>,
 }
@@ -133,7 +135,9 @@ impl Registrar for FakeRegistrar {
             let delay = if node.control_plane() { self.delay } else { Duration::ZERO };
             self.change(delay).await?;
             self.with(name, |cluster| {
-                if !node.control_plane() && !cluster.nodes.values().any(NodeSpec::control_plane) {
+                let booting = self.boots.load(Ordering::SeqCst);
+                let active = !booting && cluster.nodes.values().any(NodeSpec::control_plane);
+                if !node.control_plane() && !active {
                     return Err(RegisterError::NotActivated(name.clone()));
                 }
                 cluster.nodes.insert(node.name.clone(), node);

@@ -41,6 +41,9 @@ pub(super) enum WorkError {
     /// There is no infrastructure cluster yet to write the address into.
     #[error("there is no infrastructure cluster yet to write the address into")]
     NoInfrastructure,
+    /// The cluster's control plane boots.
+    #[error("the cluster's control plane is not there yet: it boots")]
+    Booting,
     /// It took too long.
     #[error("it took longer than {0} s")]
     Late(u64),
@@ -49,6 +52,6 @@ pub(super) enum WorkError {
 impl WorkError {
     /// Whether nothing is wrong: something else must come first, of which no event tells.
     pub(super) fn is_wait(&self) -> bool {
-        matches!(self, Self::NotRegistered | Self::NoInfrastructure)
+        matches!(self, Self::NotRegistered | Self::NoInfrastructure | Self::Booting)
     }
 }

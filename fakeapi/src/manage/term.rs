@@ -544,6 +544,10 @@ impl Term {
                 debug!(%cluster, machine = &**machine, "waits for a control plane");
                 let mut state = self.state.lock();
                 if let Some(record) = state.records.get_mut(cluster) {
+                    // Of the end of a boot nobody tells.
+                    if record.nodes.values().any(NodeSpec::control_plane) {
+                        return Err(WorkError::Booting);
+                    }
                     record.waiting.insert(machine.clone());
                 }
                 Ok(Outcome::Waits)

@@ -3,6 +3,7 @@
 mod paused;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Parser;
@@ -181,6 +182,26 @@ async fn a_cluster_lives_and_ends_as_its_objects_say() {
     until("the control plane goes", || nodes(&registrar, "c").is_empty()).await;
     api.delete(CLUSTERS, "ns/c");
     until("unregistered", || registrar.get("ns/c").is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_comes_once_its_control_plane_has_booted() {
+    let api = management().await;
+    let registrar = Arc::new(FakeRegistrar::default());
+    registrar.boots.store(true, Ordering::SeqCst);
+    let _running = start(&api, local(&registrar), &[]);
+    api.put(CLUSTERS, cluster("c", "u1", &json!({"host": "10.0.0.1", "port": 6443})));
+    machine(&api, "c", "cp", true);
+    host(&api, "cp", "provisioned");
+    until("the control plane", || nodes(&registrar, "c") == ["cp"]).await;
+    machine(&api, "c", "w", false);
+    let before = registrar.begun.load(Ordering::SeqCst);
+    host(&api, "w", "provisioned");
+    until("the worker was tried", || registrar.begun.load(Ordering::SeqCst) > before).await;
+    assert_eq!(nodes(&registrar, "c"), ["cp"]);
+    // Nothing happens in the management cluster when it has.
+    registrar.boots.store(false, Ordering::SeqCst);
+    until("the worker", || nodes(&registrar, "c") == ["cp", "w"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
