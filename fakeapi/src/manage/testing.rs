@@ -39,6 +39,8 @@ struct State {
     objects: BTreeMap<(String, String), Value>,
     log: Vec<(u64, String, &'static str, Value)>,
     served: BTreeSet<&'static str>,
+    /// Listed by discovery, and not there.
+    hollow: BTreeSet<&'static str>,
     down: bool,
     requests: Vec<String>,
 }
@@ -84,6 +86,13 @@ impl ManagementApi {
     /// Serves a kind, as `group/version/resource`.
     pub(super) fn serve_kind(&self, resource: &'static str) {
         self.state.lock().served.insert(resource);
+    }
+
+    /// Lets discovery list a kind that is not there.
+    pub(super) fn list_kind(&self, resource: &'static str) {
+        let mut state = self.state.lock();
+        state.served.insert(resource);
+        state.hollow.insert(resource);
     }
 
     /// Lets every request fail, or no more.
@@ -178,7 +187,12 @@ impl ManagementApi {
             [plural, name, ..] => (*plural, Some(format!("{namespace}/{name}"))),
         };
         let resource = format!("{group_version}/{plural}");
-        if !self.state.lock().served.contains(resource.as_str()) {
+        let there = {
+            let state = self.state.lock();
+            let resource = resource.as_str();
+            state.served.contains(resource) && !state.hollow.contains(resource)
+        };
+        if !there {
             return refused(StatusCode::NOT_FOUND, "NotFound");
         }
         match (&head.method, name) {

@@ -369,6 +369,18 @@ async fn kinds_that_are_not_there_yet_are_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_discovery_lists_and_nobody_serves_is_not_asked_for_without_pause() {
+    let api = ManagementApi::start().await;
+    api.list_kind(HOSTS);
+    let registrar = Arc::new(FakeRegistrar::default());
+    let _running = start(&api, local(&registrar), &[]);
+    let asked = || api.requests("GET /apis/metal3.io/v1alpha1/baremetalhosts");
+    until("asked", || asked() > 0).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!((2..4).contains(&asked()), "{}", asked());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_a_sidecar_it_needs_no_clusters_and_heals_what_the_server_lost() {
     let api = ManagementApi::start().await;
     for kind in [MACHINES, METAL3_MACHINES, HOSTS] {

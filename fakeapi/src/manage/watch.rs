@@ -23,6 +23,10 @@ use super::view::{Kept, Kind, View, Work};
 /// no right to read CRDs.
 const ASK_AGAIN: Duration = Duration::from_secs(15);
 
+/// How long to wait after a kind was found not to be served: discovery may go on to list it for a
+/// while, and its resource be missing all the same.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Where a kind is served.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Served {
@@ -74,6 +78,7 @@ impl Watch {
             self.follow::<O, K>(events).await;
             self.view.unlisted::<K>();
             warn!(kind = self.served.kind, "the kind is served no more");
+            sleep(PAUSE).await;
         }
     }
 
