@@ -147,6 +147,14 @@ impl SeenCluster {
         self.paused || self.held
     }
 
+    /// The infrastructure cluster, where it is to be read for an address: metal3's, and others that
+    /// the address is written into. Of those alone it is sure that they may be read.
+    pub(super) fn readable_infrastructure(&self) -> Option<&Infrastructure> {
+        let written = |destinations: &Destinations| destinations.infrastructure;
+        let wanted = self.destinations.as_ref().is_ok_and(written);
+        self.infrastructure.as_ref().filter(|at| wanted || &*at.kind == marks::METAL3_CLUSTER)
+    }
+
     /// Whether it is paused for another reason than to wait for its address.
     pub(super) fn must_rest(&self) -> bool {
         self.is_paused() && !self.unpause

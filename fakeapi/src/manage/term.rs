@@ -346,7 +346,7 @@ impl Term {
     ) -> Result<Option<SocketAddr>, WorkError> {
         let infrastructure = match seen.endpoint {
             Endpoint::At(_) => Endpoint::Empty,
-            _ => self.writer.infrastructure_says(seen.infrastructure.as_ref()).await?,
+            _ => self.writer.infrastructure_says(seen.readable_infrastructure()).await?,
         };
         let address = match endpoint::wanted(seen, infrastructure) {
             Endpoint::Empty | Endpoint::Placeholder => None,

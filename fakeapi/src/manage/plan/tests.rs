@@ -65,6 +65,28 @@ fn which_clusters_are_ours() {
 }
 
 #[test]
+fn other_infrastructure_is_read_only_where_it_is_written() {
+    let written = Destinations { infrastructure: true, ..Destinations::default() };
+    let elsewhere = Destinations { annotation: true, ..Destinations::default() };
+    for (kind, destinations, wanted) in [
+        ("DockerCluster", Ok(written), true),
+        ("DockerCluster", Ok(elsewhere), false),
+        ("DockerCluster", Ok(Destinations::default()), false),
+        ("DockerCluster", Err("nowhere".to_owned()), false),
+        // The role allows that, and the Cluster copies what it says.
+        ("Metal3Cluster", Ok(written), true),
+        ("Metal3Cluster", Ok(elsewhere), true),
+        ("Metal3Cluster", Err("nowhere".to_owned()), true),
+    ] {
+        let infrastructure = Some(infrastructure(kind));
+        let seen = SeenCluster { infrastructure, destinations, ..seen_cluster() };
+        assert_eq!(seen.readable_infrastructure().is_some(), wanted, "{seen:?}");
+    }
+    let none = SeenCluster { infrastructure: None, ..seen_cluster() };
+    assert_eq!(none.readable_infrastructure(), None);
+}
+
+#[test]
 fn of_other_namespaces_nothing_is_known() {
     let all = policy(Register::Metal3, "");
     let one = Policy { namespace: Some("ns".to_owned()), ..all.clone() };
