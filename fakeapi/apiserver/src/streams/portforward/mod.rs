@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 pub(crate) use self::channels::{Codec, PORTS_MAX, serve_channels};
@@ -37,27 +38,48 @@ where
 }
 
 /// Joins streams to pairs and forwards each pair. Never ends by itself before its session.
-async fn pair_up(mut arrivals: Arrivals, target: &Target) {
+async fn pair_up(arrivals: Arrivals, target: &Target) {
+    let (complete, pairs) = mpsc::channel(1);
+    tokio::join!(take_in(arrivals, complete), forward_all(pairs, target));
+}
+
+/// Accepts streams and joins them to pairs.
+///
+/// It waits for room in the session's outbox, as the forwarded connections do, and room is given
+/// out in the order of asking, to whoever polls or not. So this must not be what polls them: while
+/// it waited, all room could fall to connections that stand before it and do not run, for ever.
+async fn take_in(mut arrivals: Arrivals, complete: mpsc::Sender<Pair>) {
     let mut pairs = Pairs::default();
-    let mut forwards = FuturesUnordered::new();
     loop {
         let deadline = pairs.deadline();
         tokio::select! {
             stream = arrivals.recv() => match stream {
                 Some(stream) => {
                     if let Some(pair) = taken(stream, &mut pairs).await {
-                        forwards.push(forward(pair, target));
+                        // Who takes it goes on as long as this does.
+                        drop(complete.send(pair).await);
                     }
                 }
                 // The session says its last words.
                 None => std::future::pending().await,
             },
-            Some(()) = forwards.next() => {}
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 if let Some((error, why)) = pairs.expire() {
                     explain(error, why).await;
                 }
             }
+        }
+    }
+}
+
+/// Forwards every pair. It never waits for one thing alone, so that all of them go on.
+async fn forward_all(mut pairs: mpsc::Receiver<Pair>, target: &Target) {
+    let mut forwards = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(pair) = pairs.recv() => forwards.push(forward(pair, target)),
+            Some(()) = forwards.next() => {}
+            else => return,
         }
     }
 }

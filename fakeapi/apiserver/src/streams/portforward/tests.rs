@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -20,7 +21,8 @@ use super::{Target, serve};
 use crate::kubelet::{Kubelet, PodConnection, PortRefused};
 use crate::streams::spdy::{CANCEL, Frame, Peer};
 
-/// Port 80 is the other end of a pipe, port 81 breaks when it is read, others refuse.
+/// Port 80 is the other end of a pipe, port 81 breaks when it is read, port 82 says [`LONG`] bytes
+/// when it is told a byte, others refuse.
 #[derive(Default)]
 struct Pod(Mutex<Option<DuplexStream>>);
 
@@ -29,9 +31,24 @@ impl Kubelet for Pod {
         match port {
             80 => Ok(Box::new(self.0.lock().take().ok_or(PortRefused)?)),
             81 => Ok(Box::new(Broken)),
+            82 => {
+                let (near, far) = duplex(LONG);
+                tokio::spawn(talk_when_told(far));
+                Ok(Box::new(near))
+            }
             _ => Err(PortRefused),
         }
     }
+}
+
+/// Four of a session's pieces.
+const LONG: usize = 64 * 1024;
+
+async fn talk_when_told(mut connection: DuplexStream) {
+    connection.read_u8().await.unwrap();
+    connection.write_all(&vec![b'.'; LONG]).await.unwrap();
+    // Until the client hangs up.
+    drop(connection.read_u8().await);
 }
 
 struct Broken;
@@ -211,4 +228,39 @@ async fn half_a_connection_lasts_while_bytes_go() {
     assert_eq!(began.elapsed().as_secs(), HALF_CLOSED.as_secs());
     let mut rest = Vec::new();
     timeout(HALF_CLOSED, pod.read_to_end(&mut rest)).await.unwrap().unwrap();
+}
+
+/// Room in the session's outbox goes to who has asked first: here to connections, until all of it is
+/// theirs, and only then to the answer to a new stream. They must use it while that waits.
+#[tokio::test(start_paused = true)]
+async fn a_stream_comes_while_more_connections_wait_than_there_is_room_for() {
+    const CONNECTIONS: u32 = 50;
+    let (mut peer, _pod, _close) = begin();
+    let ids = |connection| (connection * 4 + 1, connection * 4 + 3);
+    for connection in 0..CONNECTIONS {
+        let (error, data) = ids(connection);
+        open(&mut peer, error, "error", "82", &connection.to_string()).await;
+        open(&mut peer, data, "data", "82", &connection.to_string()).await;
+    }
+    for connection in 0..CONNECTIONS {
+        peer.data(ids(connection).1, "x").await;
+    }
+    // The clock moves when all of them wait, for nobody reads.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let (error, last) = ids(CONNECTIONS);
+    for (id, kind) in [(error, "error"), (last, "data")] {
+        let headers = [("streamType", kind), ("port", "82"), ("requestID", "last")];
+        peer.open(id, &headers).await;
+    }
+    peer.data(last, "x").await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut left = LONG * (CONNECTIONS as usize + 1);
+    while left > 0 {
+        let next = timeout(Duration::from_secs(10), peer.next()).await;
+        match next.unwrap_or_else(|_| panic!("{left} bytes never come")) {
+            Some(Frame::Data { bytes, fin: false, .. }) => left -= bytes.len(),
+            Some(Frame::SynReply { id, .. }) => assert!(id == error || id == last, "{id}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }
