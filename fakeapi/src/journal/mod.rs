@@ -269,6 +269,12 @@ impl Journal {
         self.inner.attach(live);
     }
 
+    /// Compacts all shards at once.
+    #[cfg(test)]
+    pub(crate) fn compact(&self) {
+        (0..JOURNAL_SHARDS).for_each(|shard| self.inner.compact(shard).unwrap());
+    }
+
     /// Numbers for metrics.
     pub fn stats(&self) -> JournalStats {
         let mut stats = JournalStats {

@@ -89,13 +89,13 @@ impl Registry {
 
 impl Cluster {
     /// Notes a node that boots, in the journal and here; a snapshot has both or neither.
-    fn write_booting(&self, booting: Booting) -> Result<(), RegisterError> {
+    pub(super) fn write_booting(&self, booting: Booting) -> Result<(), RegisterError> {
         let change = Change::Boot(booting.clone());
-        let written: std::io::Result<()> = self.store.change_base(|_, first| {
-            let record = Record::Base { revision: first - 1, body: &encode(&change) };
+        let written: std::io::Result<()> = self.store.note(|revision| {
+            let record = Record::Base { revision, body: &encode(&change) };
             self.store.log().write(&record)?;
             self.behaviour.booting.lock().insert(booting.node.name.clone(), booting);
-            Ok(Vec::new())
+            Ok(())
         });
         written.map_err(failed("the node could not be written to the journal"))
     }

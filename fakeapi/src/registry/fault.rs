@@ -82,11 +82,11 @@ impl Registry {
 impl Cluster {
     /// Writes a fault down and has it: a snapshot has both, or neither.
     fn write_fault(&self, fault: Fault) -> io::Result<()> {
-        self.store.change_base(|_, first| {
+        self.store.note(|revision| {
             let body = encode(&Change::Fault(fault));
-            self.store.log().write(&Record::Base { revision: first - 1, body: &body })?;
+            self.store.log().write(&Record::Base { revision, body: &body })?;
             *self.fault.write() = fault;
-            Ok(Vec::new())
+            Ok(())
         })
     }
 }

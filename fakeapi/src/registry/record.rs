@@ -97,7 +97,7 @@ pub(super) enum Change {
     Health { node: String, health: NodeHealth, at: Timestamp },
     /// Something happened to etcd members.
     Members { change: MemberChange, at: Timestamp },
-    /// The kernel does otherwise with the cluster's packets. It takes no revision.
+    /// The kernel does otherwise with the cluster's packets.
     Fault(Fault),
 }
 

@@ -190,10 +190,23 @@ impl Registry {
 
 impl Cluster {
     fn replay_change(&self, revision: u64, change: Change, registry: &Registry) {
-        if let Change::Boot(booting) = change {
-            self.behaviour.booting.lock().insert(booting.node.name.clone(), booting);
-            return;
+        // Changes that were lost to damage leave a gap; revisions never repeat.
+        if !matches!(change, Change::State(_)) && revision > self.store.revision() + 1 {
+            self.store.restart_at(revision - 1);
         }
+        let change = match change {
+            Change::Boot(booting) => {
+                self.replay_note(revision);
+                self.behaviour.booting.lock().insert(booting.node.name.clone(), booting);
+                return;
+            }
+            Change::Fault(fault) => {
+                self.replay_note(revision);
+                *self.fault.write() = fault;
+                return;
+            }
+            change => change,
+        };
         if let Change::Put { node: NodeSpec { name, .. }, .. } | Change::Remove { node: name, .. } =
             &change
         {
@@ -201,10 +214,6 @@ impl Cluster {
         }
         let facts = self.facts();
         let baseline = registry.shared.baseline.clone();
-        // Changes that were lost to damage leave a gap; revisions never repeat.
-        if !matches!(change, Change::State(_)) && revision > self.store.revision() + 1 {
-            self.store.restart_at(revision - 1);
-        }
         let mut activates = false;
         let made = self.store.change_base(|base, first| {
             activates = !base.active();
@@ -213,8 +222,8 @@ impl Cluster {
                     *base = ClusterBase::from_state(facts, baseline, state);
                     Vec::new()
                 }
-                // It changes nothing yet.
-                Change::Boot(_) => Vec::new(),
+                // They were noted above.
+                Change::Boot(_) | Change::Fault(_) => Vec::new(),
                 Change::Put { node, at } => base.put_node(&node, first, at).unwrap_or_default(),
                 Change::Remove { node, at } => {
                     base.remove_node(&node, first, at).unwrap_or_default()
@@ -229,16 +238,20 @@ impl Cluster {
                     base.set_health(&node, health, first, at).unwrap_or_default()
                 }
                 Change::Members { change, at } => base.change_members(&change, first, at),
-                Change::Fault(fault) => {
-                    *self.fault.write() = fault;
-                    Vec::new()
-                }
             })
         });
         match made {
             Ok(()) if activates => self.store.forget_unwatched(),
             Ok(()) => {}
             Err(never) => match never {},
+        }
+    }
+
+    /// Takes the revision that a note has taken. Those of a snapshot have its revision, and in
+    /// journals of earlier versions they have that of the change before: they take none.
+    fn replay_note(&self, revision: u64) {
+        if revision > self.store.revision() {
+            let Ok(()) = self.store.note(|_| Ok::<_, std::convert::Infallible>(()));
         }
     }
 

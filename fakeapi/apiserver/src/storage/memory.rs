@@ -112,6 +112,21 @@ impl<B: Base, L: CommitLog> MemoryStore<B, L> {
         Ok(())
     }
 
+    /// Writes down something that is no change of an object, and takes a revision for it: a
+    /// snapshot of before is told from one of after by it. Watchers are not told.
+    ///
+    /// `write` gets the revision and writes to a log of its own, while nothing else changes.
+    ///
+    /// # Errors
+    /// What `write` returns; then the revision is not taken.
+    pub fn note<E>(&self, write: impl FnOnce(u64) -> Result<(), E>) -> Result<(), E> {
+        let mut state = self.state.lock();
+        let revision = state.revision + 1;
+        write(revision)?;
+        state.revision = revision;
+        Ok(())
+    }
+
     /// Applies what a log holds, while the store is being rebuilt.
     ///
     /// Records must come in the order they were written; watches can resume within them. One at

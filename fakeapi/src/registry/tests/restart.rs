@@ -9,6 +9,7 @@ use crate::cluster::base::ClusterFacts;
 use crate::cluster::baseline::DEFAULT_VERSION;
 use crate::journal::{ClusterId, ObjectBytes, ObjectKey, Record};
 use crate::register::{Fault, RegisterRequest, Registrar};
+use crate::registry::boot::Booting;
 use crate::registry::cluster::Identity;
 use crate::registry::record::StandIns;
 
@@ -144,4 +145,50 @@ async fn a_fault_comes_back() {
     let mut faults = faults_in_snapshot(&run);
     faults.sort_by_key(ToString::to_string);
     assert_eq!(faults, [json!({"kind": "blackhole"}), json!({"kind": "drop", "per_mille": 7})]);
+}
+
+/// A snapshot knows the notes of before it by their revisions, as it does changes.
+#[tokio::test]
+async fn what_is_noted_after_a_snapshot_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    run.registry.register(&named("c"), RegisterRequest::default()).await.unwrap();
+    let cluster = run.registry.known(&named("c")).unwrap();
+    let boots = |name: &str| Booting {
+        node: control_plane(name),
+        ready_at: "2036-01-01T00:00:00Z".parse().unwrap(),
+    };
+    cluster.write_booting(boots("before")).unwrap();
+    run.registry.set_fault(&named("c"), Fault::Drop { per_mille: 1 }).await.unwrap();
+    run.journal.compact();
+    run.registry.set_fault(&named("c"), Fault::Blackhole).await.unwrap();
+    cluster.write_booting(boots("after")).unwrap();
+    cluster.sync().await.unwrap();
+    let revision = cluster.store.revision();
+    drop((cluster, run));
+    for _ in 0..2 {
+        let run = start(directory.path(), None);
+        assert_eq!(run.registry.fault(&named("c")).unwrap(), Fault::Blackhole);
+        let cluster = run.registry.known(&named("c")).unwrap();
+        let names: Vec<_> = cluster.booting_nodes().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["after", "before"]);
+        assert_eq!(cluster.store.revision(), revision);
+        run.journal.compact();
+    }
+}
+
+/// As versions wrote it whose notes took no revision.
+#[tokio::test]
+async fn a_note_at_the_clock_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    run.registry.register(&named("c"), RegisterRequest::default()).await.unwrap();
+    let cluster = run.registry.known(&named("c")).unwrap();
+    let revision = cluster.store.revision();
+    let body = serde_json::to_vec(&json!({"fault": Fault::Blackhole})).unwrap();
+    run.journal.append(cluster.id, &Record::Base { revision, body: &body }).unwrap();
+    drop((cluster, run));
+    let run = start(directory.path(), None);
+    assert_eq!(run.registry.fault(&named("c")).unwrap(), Fault::Blackhole);
+    assert_eq!(run.registry.known(&named("c")).unwrap().store.revision(), revision);
 }
