@@ -79,7 +79,7 @@ fn other_infrastructure_is_read_only_where_it_is_written() {
         ("Metal3Cluster", Err("nowhere".to_owned()), true),
     ] {
         let infrastructure = Some(infrastructure(kind));
-        let seen = SeenCluster { infrastructure, destinations, ..seen_cluster() };
+        let seen = SeenCluster { destinations, infrastructure, ..seen_cluster() };
         assert_eq!(seen.readable_infrastructure().is_some(), wanted, "{seen:?}");
     }
     let none = SeenCluster { infrastructure: None, ..seen_cluster() };
