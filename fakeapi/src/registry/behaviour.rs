@@ -2,6 +2,7 @@
 //! change, and what they do by themselves is done when it is due.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry as MapEntry;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -183,8 +184,13 @@ impl Registry {
 
     fn begin_flapping(&self, cluster: &Arc<Cluster>, rule: &Arc<Active>, node: String) {
         let inherited = rule.entry.inherited;
-        if !rule.flaps(&node) || rule.flapping.lock().insert(node.clone(), inherited).is_some() {
+        if !rule.flaps(&node) {
             return;
+        }
+        match rule.flapping.lock().entry(node.clone()) {
+            // It may be unwell now, which is not to be forgotten.
+            MapEntry::Occupied(_) => return,
+            MapEntry::Vacant(place) => drop(place.insert(inherited)),
         }
         // Nobody knows how a former run left the node: it is well first.
         let (turn, wait) =

@@ -1,5 +1,6 @@
 //! Registries over a real journal, started again and again.
 
+mod behaviour;
 mod etcd;
 mod health;
 mod identity;
@@ -35,7 +36,7 @@ static SHARED: LazyLock<Arc<Shared>> = LazyLock::new(|| {
 
 /// Secrets of a management cluster, by name.
 #[derive(Default)]
-struct Secrets(Mutex<BTreeMap<String, Found>>);
+pub(super) struct Secrets(Mutex<BTreeMap<String, Found>>);
 
 impl Secrets {
     fn put(&self, name: &str, ca: &CaPem) {
@@ -59,12 +60,12 @@ impl AuthoritySource for Secrets {
 }
 
 /// A run of the program, as far as clusters are concerned.
-struct Run {
-    registry: Arc<Registry>,
+pub(super) struct Run {
+    pub(super) registry: Arc<Registry>,
     journal: Arc<Journal>,
 }
 
-fn start(directory: &Path, secrets: Option<&Arc<Secrets>>) -> Run {
+pub(super) fn start(directory: &Path, secrets: Option<&Arc<Secrets>>) -> Run {
     let (journal, replay) = Journal::open(directory, SyncPolicy::Never).unwrap();
     let journal = Arc::new(journal);
     let pools = vec!["127.64.0.0/24".parse().unwrap()];
@@ -81,7 +82,7 @@ fn start(directory: &Path, secrets: Option<&Arc<Secrets>>) -> Run {
     Run { registry, journal }
 }
 
-fn named(name: &str) -> ClusterName {
+pub(super) fn named(name: &str) -> ClusterName {
     ClusterName::new("default", name)
 }
 
@@ -89,7 +90,7 @@ fn authority() -> CaPem {
     CertificateAuthority::generate("test", Timestamp::now()).unwrap().to_pem()
 }
 
-fn control_plane(name: &str) -> NodeSpec {
+pub(super) fn control_plane(name: &str) -> NodeSpec {
     let labels = BTreeMap::from([(CONTROL_PLANE_LABEL.to_owned(), String::new())]);
     NodeSpec { name: name.to_owned(), labels, ..NodeSpec::default() }
 }

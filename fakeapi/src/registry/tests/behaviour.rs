@@ -1,0 +1,44 @@
+//! What rules do by themselves, over changes and restarts.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::behaviour::{Behaviours, Rule};
+use crate::register::{RegisterRequest, Registrar};
+
+fn rule(value: Value) -> Rule {
+    serde_json::from_value(value).unwrap()
+}
+
+async fn with_node(run: &Run) {
+    run.registry.register(&named("c"), RegisterRequest::default()).await.unwrap();
+    run.registry.put_node(&named("c"), control_plane("n")).await.unwrap();
+}
+
+async fn until(what: &str, reached: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !reached() {
+        assert!(std::time::Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_put_again_while_it_is_down_becomes_well_with_the_rules_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    with_node(&run).await;
+    let _acts = run.registry.begin_behaviours().await;
+    let flaps = rule(json!({"name": "r", "node": {
+        "flapping": {"upFor": "1s", "downFor": "1h"},
+    }}));
+    run.registry.put_behaviour(flaps).await.unwrap();
+    let unwell = || !run.registry.unwell(&named("c")).unwrap().is_empty();
+    until("it does not flap", unwell).await;
+    run.registry.put_node(&named("c"), control_plane("n")).await.unwrap();
+    assert!(unwell());
+    run.registry.remove_behaviour("r").await.unwrap();
+    until("it stays down", || !unwell()).await;
+}
