@@ -2,9 +2,10 @@
 //! (`pkg/controller/disruption`, Kubernetes 1.36).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use apiserver::selector::LabelSelector;
-use apiserver::storage::{Key, PageRequest, ResourceId, Scope, Storage};
+use apiserver::storage::{Key, Object, PageRequest, ResourceId, Scope, Storage};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -15,20 +16,20 @@ use crate::cluster::baseline::RESOURCES;
 impl Cluster {
     /// The budgets of a namespace.
     pub(super) fn budgets_in(&self, namespace: &str) -> Vec<Key> {
-        let names = self.values(*BUDGETS, namespace);
-        let name = |budget: &Value| budget["metadata"]["name"].as_str().map(str::to_owned);
-        let names = names.iter().filter_map(name);
+        let budgets = self.objects(*BUDGETS, namespace);
+        let name =
+            |budget: &Arc<Object>| budget.value()["metadata"]["name"].as_str().map(str::to_owned);
+        let names = budgets.iter().filter_map(name);
         names.map(|name| Key::new(*BUDGETS, namespace, &name)).collect()
     }
 
-    /// The objects of a namespace; nothing is parsed where there are none.
-    fn values(&self, resource: ResourceId, namespace: &str) -> Vec<Value> {
+    /// The objects of a namespace.
+    fn objects(&self, resource: ResourceId, namespace: &str) -> Vec<Arc<Object>> {
         let scope = Scope { resource, namespace: Some(namespace) };
         let page = PageRequest { scope, after: None, limit: usize::MAX, at: None };
         let page = self.store.list(&page);
         // Only a list at a revision of the past can be refused.
-        page.map(|page| page.objects.iter().map(|object| object.value()).collect())
-            .unwrap_or_default()
+        page.map(|page| page.objects).unwrap_or_default()
     }
 
     /// Brings a budget's status up to what is there.
@@ -36,10 +37,11 @@ impl Cluster {
         let Some(budget) = self.store.get(key) else { return };
         let budget = budget.value();
         let Ok(selector) = LabelSelector::from_json(&budget["spec"]["selector"]) else { return };
-        let pods = self.values(RESOURCES.pods, &key.namespace);
-        let labelled =
-            |pod: &&Value| selector.matches(|label| pod["metadata"]["labels"][label].as_str());
-        let pods: Vec<&Value> = pods.iter().filter(labelled).collect();
+        let pods = self.objects(RESOURCES.pods, &key.namespace);
+        // Only those that it protects are parsed.
+        let labelled = |pod: &&Arc<Object>| selector.matches(|label| pod.meta.label(label));
+        let pods: Vec<Value> = pods.iter().filter(labelled).map(|pod| pod.value()).collect();
+        let pods: Vec<&Value> = pods.iter().collect();
         let scale = self.scale_of(&key.namespace, &pods);
         let counts = Counts::of(&budget["spec"], &pods, scale);
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();

@@ -10,8 +10,11 @@ mod endings;
 mod kubelet;
 mod nodes;
 mod pods;
+#[cfg(test)]
+mod tests;
 mod workloads;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use apiserver::storage::{
@@ -28,7 +31,8 @@ use crate::cluster::baseline::RESOURCES;
 static BUDGETS: LazyLock<ResourceId> =
     LazyLock::new(|| ResourceId::of("policy", "poddisruptionbudgets"));
 
-/// The most steps that follow from one write; more would be steps that undo one another.
+/// The most steps that follow from those that are to be made first; more would be steps that undo
+/// one another.
 const MAX_STEPS: usize = 100_000;
 
 /// A cluster's store as clients write to it.
@@ -105,7 +109,20 @@ impl From<Key> for Step {
 }
 
 /// What is still to be done.
-type Steps = Vec<Step>;
+#[derive(Default)]
+struct Steps {
+    list: Vec<Step>,
+    /// Namespaces whose budgets count anew when everything else is done.
+    namespaces: BTreeSet<Box<str>>,
+    /// Other budgets that do.
+    budgets: BTreeSet<Key>,
+}
+
+impl From<Vec<Step>> for Steps {
+    fn from(list: Vec<Step>) -> Self {
+        Self { list, ..Self::default() }
+    }
+}
 
 impl Cluster {
     /// Does what follows from a write.
@@ -113,21 +130,29 @@ impl Cluster {
         self.follow_all(vec![first.into()]);
     }
 
-    fn follow_all(self: &Arc<Self>, mut steps: Steps) {
-        for _ in 0..MAX_STEPS {
-            let Some(step) = steps.pop() else { return };
+    fn follow_all(self: &Arc<Self>, steps: impl Into<Steps>) {
+        let mut steps = steps.into();
+        for _ in 0..steps.list.len() + MAX_STEPS {
+            let Some(step) = steps.list.pop() else { break };
             let resource = step.key.resource;
             if resource == RESOURCES.pods {
                 self.follow_pod(&step, &mut steps);
             } else if resource == RESOURCES.nodes {
                 self.follow_node(&step.key, &mut steps);
             } else if resource == *BUDGETS {
-                self.follow_budget(&step.key);
+                steps.budgets.insert(step.key);
             } else {
                 self.follow_workload(&step.key);
             }
         }
-        tracing::error!(cluster = %self.name(), left = steps.len(), "controllers do not settle");
+        let Steps { list, namespaces, mut budgets } = steps;
+        if !list.is_empty() {
+            tracing::error!(cluster = %self.name(), left = list.len(), "controllers do not settle");
+        }
+        budgets.extend(namespaces.iter().flat_map(|namespace| self.budgets_in(namespace)));
+        for budget in &budgets {
+            self.follow_budget(budget);
+        }
     }
 
     /// Does what a former run did not come to.
@@ -142,7 +167,7 @@ impl Cluster {
             let gone = self.store.with_base(|base| base.get(&key)).filter(|_| hides);
             Step { key, gone }
         });
-        self.follow_all(steps.collect());
+        self.follow_all(steps.collect::<Vec<_>>());
     }
 
     /// Calls `visit` with everything that was written; `None` hides an object of the base.

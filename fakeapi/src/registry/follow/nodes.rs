@@ -54,7 +54,8 @@ impl Cluster {
     pub(in super::super) fn follow_put(self: &Arc<Self>, node: &str) {
         self.leave_without_owner(node);
         self.place_waiting();
-        let mut steps: Steps = self.written_pods_on(node).into_iter().map(Step::from).collect();
+        let pods = self.written_pods_on(node).into_iter().map(Step::from);
+        let mut steps = Steps::from(pods.collect::<Vec<_>>());
         self.node_steps(&mut steps);
         self.follow_all(steps);
     }
@@ -62,7 +63,7 @@ impl Cluster {
     /// A node was taken away by its provider.
     pub(in super::super) fn follow_removal(self: &Arc<Self>, node: &str) {
         self.forsake_pods(node);
-        let mut steps = Steps::new();
+        let mut steps = Steps::default();
         self.node_steps(&mut steps);
         self.follow_all(steps);
     }
@@ -97,7 +98,7 @@ impl Cluster {
     /// What counts nodes or their pods.
     fn node_steps(&self, steps: &mut Steps) {
         let workloads = self.store.with_base(ClusterBase::workloads);
-        let budgets = self.budgets_in(SYSTEM);
-        steps.extend(workloads.into_iter().chain(budgets).map(Step::from));
+        steps.list.extend(workloads.into_iter().map(Step::from));
+        steps.namespaces.insert(SYSTEM.into());
     }
 }

@@ -28,7 +28,7 @@ impl Cluster {
         } else if let Some(last) = &step.gone {
             self.replace(key, &last.value());
         }
-        steps.extend(self.budgets_in(&key.namespace).into_iter().map(Step::from));
+        steps.namespaces.insert(key.namespace.clone());
     }
 
     /// What the kubelet of a pod's node does: it starts the pod, or stops it.

@@ -1,0 +1,78 @@
+use serde_json::{Value, json};
+
+use super::super::tests::{Run, control_plane, named, start};
+use super::*;
+use crate::register::{RegisterRequest, Registrar};
+
+async fn with_node(run: &Run) -> Arc<Cluster> {
+    run.registry.register(&named("c"), RegisterRequest::default()).await.unwrap();
+    run.registry.put_node(&named("c"), control_plane("n")).await.unwrap();
+    run.registry.known(&named("c")).unwrap()
+}
+
+/// Writes to the store itself, where nobody follows.
+fn write(cluster: &Cluster, key: &Key, mut object: Value) {
+    let mut put = |revision: u64| {
+        object["metadata"]["resourceVersion"] = revision.to_string().into();
+        Object::encode(&object)
+    };
+    let expect = cluster.store.get(key);
+    let expect =
+        expect.map_or(Expect::Absent, |object| Expect::Revision(object.meta.resource_version));
+    cluster.store.commit(key, expect, Entry::Put(&mut put)).unwrap();
+}
+
+fn pod(cluster: &Cluster, name: &str, labels: &Value) -> Key {
+    let key = Key::new(RESOURCES.pods, "default", name);
+    let pod = json!({
+        "kind": "Pod", "apiVersion": "v1",
+        "metadata": {"name": name, "namespace": "default", "uid": name, "labels": labels},
+        "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]},
+        "status": {"phase": "Pending"},
+    });
+    write(cluster, &key, pod);
+    key
+}
+
+fn read(cluster: &Cluster, key: &Key) -> Value {
+    cluster.store.get(key).unwrap().value()
+}
+
+#[tokio::test]
+async fn what_is_to_be_done_first_does_not_count_as_what_follows() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    let cluster = with_node(&run).await;
+    let waits = pod(&cluster, "waits", &json!({}));
+    let gone = Step::from(Key::new(RESOURCES.pods, "none", "gone"));
+    let mut steps = vec![Step::from(waits.clone())];
+    steps.extend((0..MAX_STEPS).map(|_| Step::from(gone.key.clone())));
+    cluster.follow_all(steps);
+    assert_eq!(read(&cluster, &waits)["status"]["phase"], "Running");
+}
+
+#[tokio::test]
+async fn a_budget_counts_its_pods_when_all_of_them_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    let cluster = with_node(&run).await;
+    let budget = Key::new(*BUDGETS, "default", "b");
+    write(
+        &cluster,
+        &budget,
+        json!({
+            "kind": "PodDisruptionBudget", "apiVersion": "policy/v1",
+            "metadata": {"name": "b", "namespace": "default", "generation": 1},
+            "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "a"}}},
+        }),
+    );
+    let mut steps: Vec<Step> = Vec::new();
+    for (name, app) in [("one", "a"), ("two", "a"), ("other", "b")] {
+        steps.push(pod(&cluster, name, &json!({"app": app})).into());
+    }
+    let before = cluster.store.revision();
+    cluster.follow_all(steps);
+    let status = read(&cluster, &budget)["status"].clone();
+    assert_eq!((&status["expectedPods"], &status["currentHealthy"]), (&json!(2), &json!(2)));
+    assert_eq!(cluster.store.revision(), before + 4, "three pods and their budget, once");
+}
