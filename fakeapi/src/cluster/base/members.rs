@@ -173,8 +173,11 @@ impl ClusterBase {
             MemberChange::Add { peer_urls, learner } => {
                 let text = format!("{first_revision} {}", peer_urls.join(","));
                 let id = Uuid::new_v5(&self.facts.seed, text.as_bytes()).as_u64_pair().0.max(1);
-                let stranger = Stranger { id, peer_urls: peer_urls.clone(), learner: *learner };
-                self.etcd_mut().strangers.push(stranger);
+                // It takes no revision, so it may be replayed on a snapshot that has it.
+                if self.stranger_mut(id).is_none() {
+                    let stranger = Stranger { id, peer_urls: peer_urls.clone(), learner: *learner };
+                    self.etcd_mut().strangers.push(stranger);
+                }
             }
             MemberChange::Update { id, peer_urls } => {
                 if let Some(stranger) = self.stranger_mut(*id) {

@@ -3,6 +3,7 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
+use crate::cluster::members::MemberChange;
 
 fn told(changes: &[BaseChange]) -> Vec<String> {
     let line = |c: &BaseChange| format!("{:?} {:?} {}", c.kind, c.key.resource, c.key.name);
@@ -218,4 +219,17 @@ fn a_store_over_it_tells_watchers_what_they_can_read() {
     assert_eq!(events.last().unwrap().kind, EventKind::Deleted);
     let scan = store.with_base(|base| scan(base, RESOURCES.pods, None, None));
     assert_eq!(scan.len(), 2 + 4 + 1);
+}
+
+/// A log may be replayed on a snapshot that was taken just after.
+#[test]
+fn a_member_that_is_added_again_is_the_same() {
+    let mut base = cluster();
+    base.put_node(&control_plane("n"), 1, at(0)).unwrap();
+    let peer_urls = vec!["https://x:2380".to_owned()];
+    let add = MemberChange::Add { peer_urls, learner: true };
+    for _ in 0..2 {
+        base.change_members(&add, 100, at(1));
+        assert_eq!(base.members(&|_| Noted::default()).list.len(), 2);
+    }
 }
