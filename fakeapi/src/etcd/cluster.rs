@@ -13,6 +13,10 @@ use super::member::{Agreement, Moment};
 use super::status;
 use crate::cluster::members::{Member as Entry, MemberChange, Members, Refused};
 
+/// The most bytes of a peer URL: an API that anybody with a certificate can call must not fill
+/// memory, nor the journal.
+const MAX_URL_BYTES: usize = 1024;
+
 type Answer<T> = Result<Response<T>, Status>;
 
 fn listed(member: &Entry) -> Listed {
@@ -54,9 +58,13 @@ async fn change<T>(
     Ok((moment, members))
 }
 
-/// Refuses what etcd would not take for the URLs of a member: `scheme://host:port` and no path.
+/// Refuses what etcd would not take for the URLs of a member: `scheme://host:port` and no path,
+/// and one that is longer than any host can be.
 fn check_urls(urls: &[String]) -> Result<(), Status> {
     let good = |url: &String| {
+        if url.len() > MAX_URL_BYTES {
+            return false;
+        }
         let Some((scheme, rest)) = url.split_once("://") else { return false };
         let unix = matches!(scheme, "unix" | "unixs");
         let port = rest
@@ -130,5 +138,17 @@ impl Cluster for Etcd {
             change(&request, |asked| MemberChange::Promote { id: asked.id }).await?;
         let (header, members) = (Some(moment.header_at(0)), list(&members));
         Ok(Response::new(MemberPromoteResponse { header, members }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_bounded() {
+        let url = |len: usize| vec![format!("https://{}:2380", "x".repeat(len - 13))];
+        assert!(check_urls(&url(MAX_URL_BYTES)).is_ok());
+        assert!(check_urls(&url(MAX_URL_BYTES + 1)).is_err());
     }
 }
