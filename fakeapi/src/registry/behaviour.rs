@@ -27,6 +27,9 @@ use crate::serve::outage::OutageSwitch;
 /// Clusters that are judged before others have their turn.
 const PAGE: usize = 1_000;
 
+/// How long a rule that has ended stays when that could not be written, before it is tried again.
+pub(super) const LATER: Duration = Duration::from_secs(5);
+
 /// What rules have made of a cluster.
 #[derive(Default)]
 pub(super) struct Behaviour {
@@ -278,7 +281,8 @@ impl Registry {
                 Err(BehaviourError::Unknown(_)) => {}
                 Err(error) => {
                     let error = crate::fkas::with_causes(&error);
-                    tracing::error!(rule = name, error, "the rule has ended and stays");
+                    tracing::error!(rule = name, error, "the rule has ended and stays for now");
+                    self.later(LATER, Job::Review(Arc::downgrade(entry)));
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::behaviour::LATER;
 use super::*;
 use crate::behaviour::{Behaviours, Rule};
 use crate::register::{RegisterRequest, Registrar};
@@ -41,4 +42,23 @@ async fn a_node_that_is_put_again_while_it_is_down_becomes_well_with_the_rules_e
     assert!(unwell());
     run.registry.remove_behaviour("r").await.unwrap();
     until("it stays down", || !unwell()).await;
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_written_is_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    let ends = rule(json!({"name": "r", "expireAfter": "1s", "etcd": {"errorRate": 1}}));
+    run.registry.put_behaviour(ends).await.unwrap();
+    let entry = run.registry.behaviours.get("r").unwrap();
+    // A directory where the new file would be.
+    let hindrance = directory.path().join("behaviours.json.new");
+    std::fs::create_dir(&hindrance).unwrap();
+    let _acts = run.registry.begin_behaviours().await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(run.registry.behaviours.get("r").is_some());
+    std::fs::remove_dir(&hindrance).unwrap();
+    drop(entry);
+    tokio::time::sleep(LATER).await;
+    until("the rule stays", || run.registry.behaviours.get("r").is_none()).await;
 }
