@@ -243,7 +243,10 @@ impl Active {
     /// How long it is until the leader is lost for the n-th time; `None` when it is no more.
     pub(crate) fn leader_wait(&self, turn: u64) -> Option<Duration> {
         let loss = self.entry.rule.etcd.leader_loss.as_ref()?;
-        let Some(every) = loss.every else { return (turn == 0).then_some(Duration::ZERO) };
+        let Some(every) = loss.every else {
+            // What happens once has happened when another process applied the rule.
+            return (turn == 0 && !self.entry.inherited).then_some(Duration::ZERO);
+        };
         Some(stretched(every, loss.jitter, self.seed.of("etcd.leaderLoss").unit(turn)))
     }
 
@@ -255,7 +258,6 @@ impl Active {
             .as_millisecond()
             .saturating_add_unsigned(u64::try_from(election.as_millis()).unwrap_or(u64::MAX));
         self.leaderless_until.store(until, Ordering::Relaxed);
-        self.entry.counts.add(Effect::LeaderLoss);
         election
     }
 }

@@ -335,10 +335,15 @@ impl Registry {
         }
     }
 
-    async fn lose_leader(&self, cluster: &Arc<Cluster>, rule: &Arc<Active>, turn: u64) {
+    pub(super) async fn lose_leader(&self, cluster: &Arc<Cluster>, rule: &Arc<Active>, turn: u64) {
         let election = rule.lose_leader(Timestamp::now());
+        let leads = || cluster.view().members.leader;
+        let before = leads();
         match self.move_leader(&cluster.name(), None).await {
+            // A member that is alone leads on.
+            Ok(_) if leads() == before => {}
             Ok(node) => {
+                rule.entry.counts.add(Effect::LeaderLoss);
                 tracing::debug!(cluster = %cluster.name(), node, ?election, "a leader is lost");
             }
             // Without members there is nobody to lose.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::behaviour::LATER;
 use super::*;
-use crate::behaviour::{Behaviours, Rule};
+use crate::behaviour::{Behaviours, Effect, Rule};
 use crate::register::{RegisterRequest, Registrar};
 
 fn rule(value: Value) -> Rule {
@@ -26,6 +26,10 @@ async fn until(what: &str, reached: impl Fn() -> bool) {
     }
 }
 
+fn lost(run: &Run) -> u64 {
+    run.registry.behaviours.get("r").unwrap().counts.of(Effect::LeaderLoss)
+}
+
 #[tokio::test]
 async fn a_node_that_is_put_again_while_it_is_down_becomes_well_with_the_rules_end() {
     let directory = tempfile::tempdir().unwrap();
@@ -42,6 +46,46 @@ async fn a_node_that_is_put_again_while_it_is_down_becomes_well_with_the_rules_e
     assert!(unwell());
     run.registry.remove_behaviour("r").await.unwrap();
     until("it stays down", || !unwell()).await;
+}
+
+#[tokio::test]
+async fn only_a_leader_that_there_was_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    run.registry.register(&named("c"), RegisterRequest::default()).await.unwrap();
+    run.registry
+        .put_behaviour(rule(json!({"name": "r", "etcd": {"leaderLoss": {}}})))
+        .await
+        .unwrap();
+    let cluster = run.registry.known(&named("c")).unwrap();
+    let active = cluster.behaviour.effects().unwrap().active()[0].clone();
+    run.registry.lose_leader(&cluster, &active, 0).await;
+    assert_eq!(lost(&run), 0, "there is no member");
+    run.registry.put_node(&named("c"), control_plane("n")).await.unwrap();
+    run.registry.lose_leader(&cluster, &active, 0).await;
+    assert_eq!(lost(&run), 0, "nobody else can lead");
+    run.registry.put_node(&named("c"), control_plane("m")).await.unwrap();
+    run.registry.lose_leader(&cluster, &active, 0).await;
+    assert_eq!(lost(&run), 1);
+}
+
+#[tokio::test]
+async fn a_leader_that_is_lost_once_is_not_lost_again_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    with_node(&run).await;
+    run.registry.put_node(&named("c"), control_plane("m")).await.unwrap();
+    let acts = run.registry.begin_behaviours().await;
+    run.registry
+        .put_behaviour(rule(json!({"name": "r", "etcd": {"leaderLoss": {}}})))
+        .await
+        .unwrap();
+    until("it leads on", || lost(&run) == 1).await;
+    drop((acts, run));
+    let run = start(directory.path(), None);
+    let _acts = run.registry.begin_behaviours().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(lost(&run), 0);
 }
 
 #[tokio::test]
