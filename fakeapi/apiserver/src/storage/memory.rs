@@ -175,6 +175,17 @@ impl<B: Base, L: CommitLog> MemoryStore<B, L> {
         self.state.lock().write(key, entry);
     }
 
+    /// Calls `visit` with the objects of a resource that were written here, in order of their keys.
+    pub fn written_of(&self, resource: ResourceId, mut visit: impl FnMut(&Key, &Arc<Object>)) {
+        let state = self.state.lock();
+        let written = state.written.range(Key::new(resource, "", "")..);
+        for (key, object) in written.take_while(|(key, _)| key.resource == resource) {
+            if let Some(object) = object {
+                visit(key, object);
+            }
+        }
+    }
+
     /// Calls `visit` with everything written here, for a snapshot; `None` hides the base's.
     ///
     /// The revision is that of the store while `visit` runs.

@@ -186,8 +186,7 @@ impl Cluster {
     pub(super) fn written_pods_on(&self, node: &str) -> Vec<Key> {
         let mut keys = Vec::new();
         let name = format!("\"nodeName\":{}", serde_json::Value::from(node));
-        self.written(|key, object| {
-            let Some(object) = object.filter(|_| key.resource == RESOURCES.pods) else { return };
+        self.store.written_of(RESOURCES.pods, |key, object| {
             let hit = object.json().windows(name.len()).any(|window| window == name.as_bytes());
             if hit && object.value()["spec"]["nodeName"] == node {
                 keys.push(key.clone());

@@ -76,3 +76,21 @@ async fn a_budget_counts_its_pods_when_all_of_them_run() {
     assert_eq!((&status["expectedPods"], &status["currentHealthy"]), (&json!(2), &json!(2)));
     assert_eq!(cluster.store.revision(), before + 4, "three pods and their budget, once");
 }
+
+#[tokio::test]
+async fn the_written_pods_of_a_node_are_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    let cluster = with_node(&run).await;
+    assert_eq!(cluster.written_pods_on("n"), []);
+    let keys = ["a", "b"].map(|name| pod(&cluster, name, &json!({})));
+    write(
+        &cluster,
+        &Key::new(ResourceId::of("", "configmaps"), "default", "m"),
+        json!({
+            "metadata": {"name": "m", "namespace": "default"}, "spec": {"nodeName": "n"},
+        }),
+    );
+    assert_eq!(cluster.written_pods_on("n"), keys);
+    assert_eq!(cluster.written_pods_on("m"), []);
+}
