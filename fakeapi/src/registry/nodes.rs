@@ -55,6 +55,11 @@ impl Cluster {
         if self.lost(&name) {
             self.drop_node(&name)?;
         }
+        // Before the base, too: whoever puts the node again after a kill between the two looks at
+        // the base, and must find the old one there.
+        if self.store.with_written(|_, _, written| written(&node_key(&name)).is_some()) {
+            self.update_stored(&node)?;
+        }
         let at = Timestamp::now();
         let change = Change::Put { node: node.clone(), at };
         let mut activates = false;

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::super::tests::{Run, control_plane, named, start};
 use super::*;
-use crate::register::{RegisterRequest, Registrar};
+use crate::register::{NodeSpec, RegisterRequest, Registrar};
 
 async fn with_node(run: &Run) -> Arc<Cluster> {
     run.registry.register(&named("c"), RegisterRequest::default()).await.unwrap();
@@ -93,4 +93,24 @@ async fn the_written_pods_of_a_node_are_found() {
     );
     assert_eq!(cluster.written_pods_on("n"), keys);
     assert_eq!(cluster.written_pods_on("m"), []);
+}
+
+/// The reconciler compares with the base: what a kill cuts off between the two is put again only
+/// while the base is the old one.
+#[tokio::test]
+async fn a_stored_node_is_updated_before_the_base() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = start(directory.path(), None);
+    let cluster = with_node(&run).await;
+    let key = super::super::nodes::node_key("n");
+    let mut node = read(&cluster, &key);
+    node["metadata"]["annotations"]["mine"] = "1".into();
+    write(&cluster, &key, node);
+    let before = cluster.store.revision();
+    let spec = NodeSpec { provider_id: Some("metal3://x".to_owned()), ..control_plane("n") };
+    run.registry.put_node(&named("c"), spec).await.unwrap();
+    let stored = cluster.store.get(&key).unwrap();
+    assert_eq!(stored.value()["spec"]["providerID"], "metal3://x");
+    assert_eq!(stored.meta.resource_version, before + 1);
+    assert!(cluster.store.revision() > before + 1);
 }
