@@ -77,6 +77,11 @@ pub(super) async fn handshake<D: Directory>(
 ) -> Result<Box<TlsStream<Socket<D::Tenant>>>, HandshakeError> {
     let handshake = async {
         let outage = tenant.outage().now();
+        if outage == Some(Outage::Refuse) {
+            // It began after the connection was let in.
+            socket.reset_on_close();
+            return Err(HandshakeError::Outage);
+        }
         if outage == Some(Outage::Reset) {
             socket.peek(&mut [0]).await?;
             socket.reset_on_close();

@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::listener::{Listen, OnListener};
+use super::outage::{Outage, OutageSwitch};
 use super::{
     BoxError, ClientIdentity, Config, ConnectionCount, Directory, Draining, Limits, Peer,
     RequestBody, Server, Takeover, Tenant,
@@ -48,6 +49,7 @@ struct TestTenant {
     signed: AtomicUsize,
     connections: ConnectionCount,
     removed: CancellationToken,
+    outage: Arc<OutageSwitch>,
     /// `/gate` and `POST /gate` wait for it.
     gate: Notify,
     at_gate: AtomicUsize,
@@ -64,6 +66,7 @@ impl TestTenant {
             signed: AtomicUsize::new(0),
             connections: ConnectionCount::default(),
             removed: CancellationToken::new(),
+            outage: Arc::default(),
             gate: Notify::new(),
             at_gate: AtomicUsize::new(0),
             passed_gate: AtomicUsize::new(0),
@@ -168,6 +171,10 @@ fn upgrade(mut request: Request<RequestBody>) -> Response<TestBody> {
 
 impl Tenant for TestTenant {
     type Body = TestBody;
+
+    fn outage(&self) -> &Arc<OutageSwitch> {
+        &self.outage
+    }
 
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)

@@ -115,6 +115,23 @@ async fn http_without_tls_is_told_so() {
     .await;
 }
 
+/// It has not sent anything: nobody waits for it.
+#[tokio::test]
+async fn a_connection_that_was_let_in_before_an_outage_is_refused_in_its_handshake() {
+    let site = Site::start(fast());
+    let (at, tenant) = site.tenant("a", "127.0.0.1");
+    tenant.outage.set(Some(Outage::Hang));
+    let mut stream = TcpStream::connect(at.0).await.unwrap();
+    eventually("it is let in", || site.server.stats().admitted == 1).await;
+    tenant.outage.set(Some(Outage::Refuse));
+    let (_, end) = read_to_end(&mut stream).await;
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    eventually("it is counted", || {
+        site.server.stats().handshake_failed(HandshakeFailure::Outage) == 1
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn addresses_are_listened_on_and_left_at_run_time() {
     let site = Site::with(fast(), 2, Listen::ByAddress, &mut |_, _, _| Ok(()));
