@@ -67,6 +67,14 @@ impl FakeRegistrar {
         let cluster = clusters.get_mut(name);
         cluster.map(act).ok_or_else(|| RegisterError::UnknownCluster(name.clone()))
     }
+
+    fn known_node(&self, name: &ClusterName, node: &str) -> Result<(), RegisterError> {
+        let known = self.with(name, |cluster| cluster.nodes.contains_key(node))?;
+        known.then_some(()).ok_or_else(|| RegisterError::UnknownNode {
+            cluster: name.clone(),
+            node: node.to_owned(),
+        })
+    }
 }
 
 fn summary(name: &ClusterName, cluster: &FakeCluster) -> ClusterSummary {
@@ -169,11 +177,7 @@ impl Registrar for FakeRegistrar {
     ) -> BoxFuture<'a, Result<(), RegisterError>> {
         Box::pin(async move {
             let _ = health;
-            let known = self.with(name, |cluster| cluster.nodes.contains_key(node))?;
-            known.then_some(()).ok_or_else(|| RegisterError::UnknownNode {
-                cluster: name.clone(),
-                node: node.to_owned(),
-            })
+            self.known_node(name, node)
         })
     }
 
@@ -185,11 +189,7 @@ impl Registrar for FakeRegistrar {
     ) -> BoxFuture<'a, Result<(), RegisterError>> {
         Box::pin(async move {
             let _ = health;
-            let known = self.with(name, |cluster| cluster.nodes.contains_key(node))?;
-            known.then_some(()).ok_or_else(|| RegisterError::UnknownNode {
-                cluster: name.clone(),
-                node: node.to_owned(),
-            })
+            self.known_node(name, node)
         })
     }
 
